@@ -1,0 +1,24 @@
+"""densefn: Keras's Dense layer as two pure JAX functions."""
+
+from densefn import activations as activations
+from densefn import constraints as constraints
+from densefn import initializers as initializers
+from densefn import regularizers as regularizers
+from densefn.compose import Function as Function
+from densefn.compose import Repeat as Repeat
+from densefn.compose import Residual as Residual
+from densefn.compose import Sequential as Sequential
+from densefn.constraints import MaxNorm as MaxNorm
+from densefn.constraints import NonNeg as NonNeg
+from densefn.constraints import UnitNorm as UnitNorm
+from densefn.dense import Dense as Dense
+from densefn.layer import Layer as Layer
+from densefn.layer import Output as Output
+from densefn.precision import Policy as Policy
+from densefn.regularizers import L1 as L1
+from densefn.regularizers import L2 as L2
+from densefn.serialize import from_dict as from_dict
+from densefn.serialize import to_dict as to_dict
+from densefn.summary import summary as summary
+
+__version__ = "0.1.0"

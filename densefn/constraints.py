@@ -1,0 +1,104 @@
+"""Constraints with Keras's names, arguments and defaults: projections of a parameter, applied after an optimizer step.
+
+With the default `axis=0` the norm of a kernel `[in, units]` is taken per unit, that of a bias over the whole vector.
+Norms are computed in float32 at least.
+
+Source: `keras/src/constraints/constraints.py` of Keras 3.15.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
+
+import jax.numpy as jnp
+from jax import Array
+
+from densefn import checks
+from densefn.precision import widen
+from densefn.values import Value
+
+# Keras's backend epsilon. It keeps a zero column at zero; other norms come out smaller by about this factor.
+_EPSILON = 1e-7
+
+
+def _axes(given: Any) -> int | tuple[int, ...]:
+    if isinstance(given, tuple | list):
+        return tuple(checks.integer(axis) for axis in given)
+    return checks.integer(given)
+
+
+_Axis = Annotated[int | tuple[int, ...], _axes]
+
+
+class Constraint(Value):
+    """Projects an array onto a set."""
+
+    tag: ClassVar[str | None] = "name"
+
+    @abstractmethod
+    def __call__(self, w: Array) -> Array:
+        """The projection, of the shape and dtype of `w`."""
+
+
+class MaxNorm(Constraint):
+    """Norms of at most `max_value`: `w * clip(norm, 0, max_value) / (epsilon + norm)`.
+
+    >>> MaxNorm(1.0)(jnp.array([[3.0, 0.3], [4.0, 0.4]])).round(4)
+    Array([[0.6, 0.3],
+           [0.8, 0.4]], dtype=float32)
+    """
+
+    max_value: Annotated[float, checks.number(minimum=0)] = 2.0
+    axis: _Axis = 0
+
+    def __call__(self, w: Array) -> Array:
+        return _rescale(w, self.axis, lambda norm: jnp.clip(norm, 0, self.max_value))
+
+
+class NonNeg(Constraint):
+    """No negative entries: `max(w, 0)`.
+
+    >>> NonNeg()(jnp.array([-1.0, 2.0]))
+    Array([0., 2.], dtype=float32)
+    """
+
+    def __call__(self, w: Array) -> Array:
+        return jnp.where(w <= 0, jnp.zeros_like(w), w)
+
+
+class UnitNorm(Constraint):
+    """Norms of one: `w / (epsilon + norm)`.
+
+    >>> UnitNorm()(jnp.array([[3.0, 0.0], [4.0, 0.0]])).round(4)
+    Array([[0.6, 0. ],
+           [0.8, 0. ]], dtype=float32)
+    """
+
+    axis: _Axis = 0
+
+    def __call__(self, w: Array) -> Array:
+        return _rescale(w, self.axis, jnp.ones_like)
+
+
+def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Array]) -> Array:
+    """Gives the slices of `w` along `axis` the norm `target(norm)`."""
+    wide = widen(w)
+    norm = jnp.sqrt(jnp.sum(jnp.square(wide), axis, keepdims=True))
+    return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
+
+
+NAMES: dict[str, type[Constraint]] = checks.both_cases(MaxNorm, NonNeg, UnitNorm)
+
+AnyConstraint = Annotated[
+    str | Constraint | Callable[[Array], Array] | None,
+    checks.optional(checks.named("constraint", NAMES, Constraint)),
+]
+
+
+def get(constraint: AnyConstraint) -> Callable[[Array], Array] | None:
+    """The projection that a constraint field stands for, or None.
+
+    >>> get("max_norm")
+    MaxNorm()
+    """
+    return checks.resolve(NAMES, constraint)

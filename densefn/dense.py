@@ -1,0 +1,158 @@
+"""`Dense`, the layer that this package is about."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from densefn import activations, checks, constraints, initializers, param, precision, regularizers
+from densefn.activations import Activation
+from densefn.constraints import AnyConstraint
+from densefn.errors import LayerTypeError, LayerValueError
+from densefn.initializers import AnyInitializer
+from densefn.kernel import contract
+from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.param import Param
+from densefn.precision import AnyPolicy, Policy, add
+from densefn.regularizers import AnyRegularizer
+
+
+class Dense(Layer):
+    """The densely connected layer: `y = activation(x @ kernel + bias)`.
+
+    The last axis of `x` is contracted with the kernel, the others are kept: `[..., in] -> [..., units]`. The parameters
+    are `{"kernel": [in, units], "bias": [units]}`, without `"bias"` if `use_bias` is false.
+
+    Penalties: the kernel's and the bias's regularizers see the stored parameters; the activity's sees the output, and
+    its penalty is divided by the size of the output's first axis, the batch. An output of rank 1 is one example: a
+    `jax.vmap` over examples gives penalties whose mean is that of the batch.
+
+    Where Keras does something that cannot be meant, this layer does not follow: `bias_initializer=None` is an error
+    (Keras draws random biases), and so is a bias regularizer or constraint without a bias (Keras ignores it); `units`
+    may be a NumPy integer but not a bool; inputs of rank 1 are welcome.
+
+    Args:
+      units: the number of outputs, at least 1.
+      activation: a name or a function of one array; None is the identity.
+      use_bias: whether a bias is added.
+      kernel_initializer: a name, a value, or a function of key, shape and dtype.
+      bias_initializer: likewise.
+      kernel_regularizer: a name, a value, or a function from an array to its penalty.
+      bias_regularizer: likewise.
+      activity_regularizer: likewise, of the output.
+      kernel_constraint: a name, a value, or a function from an array to its projection.
+      bias_constraint: likewise.
+      dtype: a precision policy or the name of one.
+
+    Raises:
+      ValueError, TypeError: on construction, for an argument that is not of these.
+
+    >>> layer = Dense(2, "relu", kernel_initializer="ones")
+    >>> params = layer.init(jax.random.key(0), (None, 3))
+    >>> layer.apply(params, jnp.array([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]]))
+    Array([[6., 6.],
+           [0., 0.]], dtype=float32)
+    >>> layer.output_shape((None, 3))
+    (None, 2)
+
+    Source: `keras/src/layers/core/dense.py` of Keras 3.15.
+    """
+
+    units: Annotated[int, checks.whole(minimum=1)]
+    activation: Annotated[Activation | None, checks.optional(activations.check)] = None
+    _: KW_ONLY
+    use_bias: Annotated[bool, checks.flag] = True
+    kernel_initializer: AnyInitializer = "glorot_uniform"
+    bias_initializer: AnyInitializer = "zeros"
+    kernel_regularizer: AnyRegularizer = None
+    bias_regularizer: AnyRegularizer = None
+    activity_regularizer: AnyRegularizer = None
+    kernel_constraint: AnyConstraint = None
+    bias_constraint: AnyConstraint = None
+    dtype: AnyPolicy = "float32"
+
+    def check_together(self) -> None:
+        for name in ("bias_regularizer", "bias_constraint"):
+            if not self.use_bias and getattr(self, name) is not None:
+                raise ValueError(f"Dense: {name} has no effect with use_bias=False; leave one of them out")
+
+    @property
+    def policy(self) -> Policy:
+        """The precision policy that `dtype` stands for."""
+        return precision.get(self.dtype)
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        features = None if input_shape is None else input_shape[-1]
+        dtype = self.policy.param_dtype
+        kernel = Param(
+            (features, self.units),
+            dtype,
+            initializers.get(self.kernel_initializer),
+            regularizers.get(self.kernel_regularizer),
+            constraints.get(self.kernel_constraint),
+        )
+        bias = Param(
+            (self.units,),
+            dtype,
+            initializers.get(self.bias_initializer),
+            regularizers.get(self.bias_regularizer),
+            constraints.get(self.bias_constraint),
+        )
+        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+
+    def forward(self, params: Params, x: Array) -> Output:
+        x = self._check(params, x)
+        y = contract(params["kernel"], x, self.policy.compute_dtype)
+        if self.use_bias:
+            y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
+        y = self._activate(y).astype(self.policy.output_dtype)
+        return Output(y, add(param.penalty(self.declare(), params), self._activity_penalty(y)))
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        units = jax.eval_shape(self._activate, jax.ShapeDtypeStruct((1, self.units), jnp.float32)).shape[-1]
+        return (*self.shape(input_shape)[:-1], units)
+
+    def _activate(self, y: Array) -> Array:
+        return y if self.activation is None else activations.get(self.activation)(y)
+
+    def _activity_penalty(self, y: Array) -> Array:
+        regularizer = regularizers.get(self.activity_regularizer)
+        if regularizer is None:
+            return jnp.zeros((), jnp.float32)
+        batch = y.shape[0] if y.ndim > 1 else 1
+        return regularizer(y) / max(batch, 1)
+
+    def _check(self, params: Params, x: Any) -> Array:
+        """Checks that parameters and input fit, and gives the input as an array."""
+        x = self._array(x)
+        expected = list(self.declare())
+        if not isinstance(params, Mapping) or set(params) != set(expected):
+            got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
+            raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
+        kernel = params["kernel"].shape
+        if len(kernel) != 2 or kernel[1] != self.units:
+            hint = "; for an ensemble use jax.vmap" if len(kernel) > 2 else ""
+            raise LayerValueError(self, f"expected a kernel [in, {self.units}], got {list(kernel)}{hint}")
+        if self.use_bias and params["bias"].shape != (self.units,):
+            raise LayerValueError(self, f"expected a bias [{self.units}], got {list(params['bias'].shape)}")
+        if x.ndim == 0 or x.shape[-1] != kernel[0]:
+            raise LayerValueError(
+                self,
+                f"expected x[..., {kernel[0]}] (kernel is {list(kernel)}), got x of shape {x.shape}; "
+                f"the layer was initialised for {kernel[0]} features",
+            )
+        return x
+
+    def _array(self, x: Any) -> Array:
+        if not isinstance(x, jax.Array | np.ndarray):
+            try:
+                x = np.asarray(x)
+            except ValueError:
+                raise LayerTypeError(self, f"expected an array of numbers, got {type(x).__name__}") from None
+        if x.dtype.kind in "OSUc":
+            raise LayerTypeError(self, f"expected an array of real numbers, got dtype {x.dtype}")
+        return jnp.asarray(x)

@@ -1,0 +1,129 @@
+"""The protocol: a layer is a value; parameters are a plain pytree; the two meet in `forward`.
+
+Who writes a layer defines three methods: `declare`, the parameters; `forward`, the map; `output_shape`, its shape. The
+others follow from them.
+
+Shapes of inputs are Keras's: the last entry is the number of features; each entry before it is a number, or None where
+any number will do. How many entries come before it does not matter to a dense layer.
+"""
+
+import operator
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.core import Tracer
+
+from densefn import param
+from densefn.errors import LayerTypeError, LayerValueError
+from densefn.values import Value
+
+Params = Mapping[str, Any]
+Shape = tuple[int | None, ...]
+InputShape = Sequence[int | None]
+
+
+class Output(NamedTuple):
+    """What `forward` returns.
+
+    Attributes:
+      value: the output, `[..., units]`.
+      penalty: the sum of all regularizers, those of the activity included: a scalar to be added to the loss.
+    """
+
+    value: Array
+    penalty: Array
+
+
+class Layer(Value):
+    """A map of arrays with parameters that are kept elsewhere."""
+
+    tag: ClassVar[str | None] = "layer"
+
+    @abstractmethod
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        """The layer's parameters, as a tree of `densefn.param.Param` with the structure of the parameters.
+
+        Args:
+          input_shape: the shape of the input; None leaves open the entries that depend on it.
+        """
+
+    @abstractmethod
+    def forward(self, params: Params, x: Array) -> Output:
+        """The output and the penalty.
+
+        Args:
+          params: as `init` returns them.
+          x: `[..., in]`.
+
+        Raises:
+          ValueError, TypeError: if parameters and input do not fit the layer or each other.
+        """
+
+    @abstractmethod
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        """The shape of the output for inputs of this shape. Nothing is computed."""
+
+    def init(self, key: Array, input_shape: InputShape) -> dict[str, Any]:
+        """Draws the parameters.
+
+        Args:
+          key: a key from `jax.random.key`. Each value depends on it and on the parameter's path only.
+          input_shape: the shape of the input, such as `(None, 784)`.
+
+        Returns:
+          A dict of arrays, nested as the layers are.
+
+        Raises:
+          ValueError, TypeError: if the key or the shape is not one.
+        """
+        declared = self.declare(self.shape(input_shape))
+        return param.initialize(declared, self.key(key))
+
+    def apply(self, params: Params, x: Array) -> Array:
+        """The output, `[..., units]`: the value of `forward`, whose penalty jit removes as unused."""
+        return self.forward(params, x).value
+
+    def project(self, params: Params) -> Any:
+        """The parameters after their constraints: to be called after each step of an optimizer."""
+        return param.project(self.declare(), params)
+
+    def shape(self, given: InputShape) -> Shape:
+        """Checks the shape of an input.
+
+        Raises:
+          ValueError, TypeError: unless it has at least one entry, the last a number and the others numbers or None.
+        """
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}")
+        if any(isinstance(entry, Tracer) for entry in given):
+            raise LayerTypeError(
+                self, "expected an input shape of plain numbers, got traced ones; under jit pass it by static_argnums"
+            )
+        try:
+            shape = tuple(None if entry is None else operator.index(entry) for entry in given)
+        except TypeError:
+            raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}") from None
+        if not shape or shape[-1] is None or any(entry is not None and entry < 0 for entry in shape):
+            raise LayerValueError(
+                self, f"expected an input shape whose last entry is the number of features, got {tuple(given)}"
+            )
+        return shape
+
+    def key(self, given: Array) -> Array:
+        """Checks a random key, typed or raw.
+
+        Raises:
+          ValueError, TypeError: unless it is one single key.
+        """
+        typed = isinstance(given, jax.Array) and jnp.issubdtype(given.dtype, jax.dtypes.prng_key)
+        if not typed and not (isinstance(given, jax.Array) and given.dtype == jnp.uint32):
+            raise LayerTypeError(self, f"expected a random key such as jax.random.key(0), got {given!r}")
+        if given.ndim != (0 if typed else 1):
+            raise LayerValueError(
+                self, f"expected one random key, got an array of them, {given.shape}; use jax.vmap over the keys"
+            )
+        return given

@@ -1,0 +1,99 @@
+"""Parameters are declared once, as a tree of `Param`; everything done to all of them is a map over that tree.
+
+A layer's declaration has the structure of its parameters, with a `Param` in the place of each array. A parameter may be
+stacked: the arrays of its repetitions lie along leading axes, and are initialized, penalized and projected one by one.
+"""
+
+import functools
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from densefn.kernel import materialize
+from densefn.precision import add
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter as its layer declares it.
+
+    Attributes:
+      shape: of one array. An entry is None where it depends on an input shape that is not known.
+      dtype: in which the parameter is stored.
+      initializer: a function of key, shape and dtype.
+      regularizer: a function of the array that gives its penalty, or None.
+      constraint: a projection of the array, or None.
+      stack: the sizes of the leading axes along which repetitions lie.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: Any
+    initializer: Callable[..., Array]
+    regularizer: Callable[[Array], Array] | None = None
+    constraint: Callable[[Array], Array] | None = None
+    stack: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of entries of the array with its repetitions."""
+        return math.prod(n or 0 for n in self.full_shape)
+
+    @property
+    def full_shape(self) -> tuple[int | None, ...]:
+        """The shape of the array with its repetitions."""
+        return self.stack + self.shape
+
+
+def stacked(declared: Any, times: int) -> Any:
+    """Declares `times` repetitions of all parameters, along a new leading axis."""
+    return jax.tree.map(lambda p: replace(p, stack=(times, *p.stack)), declared)
+
+
+def initialize(declared: Any, key: Array) -> Any:
+    """Draws the first value of every parameter.
+
+    A value depends on the key, on the parameter's path and on the index of the repetition, and on nothing else: the
+    other parameters may come and go.
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, p: _draw(p, fold(key, path)), declared)
+
+
+def fold(key: Array, path: tuple[Any, ...]) -> Array:
+    """The key of one parameter: the model's, with a hash of the path folded in."""
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    digest = hashlib.sha256(name.encode()).digest()
+    return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[:4], "big")))
+
+
+def _draw(p: Param, key: Array) -> Array:
+    if not p.stack:
+        return p.initializer(key, p.shape, p.dtype)
+    repetition = replace(p, stack=p.stack[1:])
+    return jax.vmap(lambda i: _draw(repetition, jax.random.fold_in(key, i)))(jnp.arange(p.stack[0]))
+
+
+def penalty(declared: Any, params: Any) -> Array:
+    """The sum of the penalties of all parameters, a scalar of float32 at least."""
+    penalties = jax.tree.map(
+        lambda p, w: jnp.sum(_each(p.regularizer, p, materialize(w))) if p.regularizer else None, declared, params
+    )
+    return functools.reduce(add, jax.tree.leaves(penalties), jnp.zeros((), jnp.float32))
+
+
+def project(declared: Any, params: Any) -> Any:
+    """Applies the constraint of every parameter that has one."""
+    return jax.tree.map(lambda p, w: _each(p.constraint, p, w) if p.constraint else w, declared, params)
+
+
+def _each(function: Callable[[Array], Array], p: Param, w: Array) -> Array:
+    """Applies a function to each repetition of a parameter, and to each member where an ensemble leads further axes."""
+    for _ in range(w.ndim - len(p.shape)):
+        function = jax.vmap(function)
+    return function(w)

@@ -1,0 +1,166 @@
+"""Values: frozen dataclasses that check what they are given.
+
+Layers, initializers, regularizers, constraints, policies and the sections of a config file are all values. A value
+stores what the user wrote, compares and hashes by it, prints it, pickles, and is static to JAX: it may be passed to a
+jitted function, and an equal one does not trace again.
+
+A field's annotation carries its check, a function from what was given to what is stored (`checks.py` has them)::
+
+    class L2(Regularizer):
+        l2: Annotated[float, number(minimum=0)] = 0.01
+
+Python code meets the checks in the constructor, which raises at the first mistake. A table read from a file meets the
+same checks in `build`, which collects all mistakes, each with its path.
+"""
+
+import dataclasses
+import difflib
+import functools
+import typing
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+
+import jax
+
+V = TypeVar("V", bound="Value")
+
+
+class Problem(NamedTuple):
+    """One mistake in a table: where it is, and what was expected."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join([*filter(None, [dotted(self.path)]), self.message])
+
+
+class TableError(ValueError):
+    """All the mistakes found in a table, as `problems`."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        ValueError.__init__(self, problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))
+
+
+@dataclass_transform(frozen_default=True)
+class Value(ABC):
+    """Base of all values: each subclass is made a frozen dataclass whose fields are checked on construction."""
+
+    tag: ClassVar[str | None] = None
+    """The key that names the class where a value is written as a table: `{layer = "Dense", units = 3}`."""
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, repr=False)(cls)
+        jax.tree_util.register_static(cls)
+
+    def __post_init__(self) -> None:
+        for name, check in checks(type(self)).items():
+            try:
+                stored = check(getattr(self, name))
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"{type(self).__name__}: {name}: {error}") from None
+            object.__setattr__(self, name, stored)
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raises `ValueError` where fields that are right one by one do not fit together."""
+
+    def __repr__(self) -> str:
+        stored = {field.name: getattr(self, field.name) for field in fields(type(self))}
+        defaults = {field.name: field.default for field in fields(type(self))}
+        written = [f"{name}={shown(item)}" for name, item in stored.items() if item != defaults[name]]
+        return f"{type(self).__name__}({', '.join(written)})"
+
+    @classmethod
+    def from_fields(cls, **stored: Any):
+        """Makes the value from its fields by name, whatever arguments its constructor takes."""
+        return cls(**stored)
+
+    def to_table(self) -> dict[str, Any]:
+        """The inverse of `build`: the fields that are not None; nested values as tables, tuples as lists.
+
+        Raises:
+          TypeError: if a field holds a function, which has no name in a file.
+        """
+        stored = {field.name: getattr(self, field.name) for field in fields(type(self))}
+        table = {} if self.tag is None else {self.tag: type(self).__name__}
+        for name, item in stored.items():
+            try:
+                table |= {} if item is None else {name: _plain(item)}
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}: {name}: {error}") from None
+        return table
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, Value):
+        return item.to_table()
+    if isinstance(item, tuple):
+        return [_plain(part) for part in item]
+    if callable(item):
+        raise TypeError(f"expected a name or a value, which can be written down, got the function {shown(item)}")
+    return item
+
+
+def shown(item: Any) -> str:
+    """How a field prints: a function by its name."""
+    return item.__name__ if callable(item) and isinstance(getattr(item, "__name__", None), str) else repr(item)
+
+
+def fields(cls: type[Value]) -> tuple[dataclasses.Field, ...]:
+    """The fields of a value's class, in order."""
+    return dataclasses.fields(typing.cast(Any, cls))
+
+
+@functools.cache
+def checks(cls: type[Value]) -> dict[str, Callable[[Any], Any]]:
+    """The check of every field, from its annotation `Annotated[type, check]`."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in fields(cls)}
+
+
+def build(cls: type[V], table: Mapping[str, Any]) -> V:
+    """Makes a value from a table of its fields.
+
+    Raises:
+      TableError: with all mistakes at once: unknown and missing keys, and every field that its check refuses.
+    """
+    known = checks(cls)
+    problems, stored = [], {}
+    for key, given in table.items():
+        try:
+            stored[key] = find(known, key, "key")(given)
+        except TableError as error:
+            problems += [Problem((key, *path), message) for path, message in error.problems]
+        except (TypeError, ValueError) as error:
+            problems.append(Problem((key,), str(error)))
+    for field in fields(cls):
+        if field.default is field.default_factory is dataclasses.MISSING and field.name not in table:
+            problems.append(Problem((), f"missing key {field.name!r}"))
+    if problems:
+        raise TableError(problems)
+    try:
+        return cls.from_fields(**stored)
+    except ValueError as error:
+        raise TableError([Problem((), str(error))]) from None
+
+
+def find(table: Mapping[str, Any], name: str, kind: str) -> Any:
+    """Looks a name up; an unknown one is a `ValueError` that lists the nearest names."""
+    if name in table:
+        return table[name]
+    lowered = {known.lower(): known for known in table}
+    near = [lowered[match] for match in difflib.get_close_matches(str(name).lower(), lowered, cutoff=0.5)]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(f"unknown {kind} {name!r}; there are: {', '.join(table)}.{hint}")
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """Writes a path as a config file's reader would: `model.layers[1].units`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
