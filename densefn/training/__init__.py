@@ -1,0 +1,1 @@
+"""Training runs from config files: `config` reads one, `loop` runs it, `report` shows it."""

@@ -1,0 +1,240 @@
+"""A run's config: a TOML file with the sections [data], [model], [optimizer] and [train], as values.
+
+The sections are decoded by `densefn.values.build`, which the constructors of the Python interface share their checks
+with. What this module adds is where a mistake stands: the file and the line, or the `--set` that made it.
+"""
+
+import operator
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+
+from densefn import checks
+from densefn.compose import as_layer
+from densefn.layer import Layer
+from densefn.training.data import SOURCES
+from densefn.training.optimizer import Call, as_optimizer
+from densefn.values import TableError, Value, build, dotted, find
+
+KeyPath = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """All the mistakes of a config, one a line, each with its place."""
+
+
+def _source(given: Any) -> str:
+    find(SOURCES, checks.text(given), "data set")
+    return given
+
+
+def _model(given: Any) -> Layer:
+    if isinstance(given, Mapping):
+        return as_layer({"layer": "Sequential", **given})
+    return as_layer(given)
+
+
+_EXPECTATION = re.compile(r"(\w+)\s*(<=|>=)\s*([-+.\deE]+)")
+
+
+def _expectation(given: Any) -> str:
+    if not _EXPECTATION.fullmatch(checks.text(given)):
+        raise ValueError(f'expected a comparison such as "val_accuracy >= 0.97", got {given!r}')
+    return given
+
+
+class Data(Value):
+    """The section [data].
+
+    Args:
+      name: a data set of scikit-learn.
+      validation_fraction: the part of the rows that is held out, strictly between 0 and 1.
+      batch_size: rows of a step; the last step of an epoch takes what is left.
+      seed: of the split into training and validation rows.
+    """
+
+    name: Annotated[str, _source]
+    validation_fraction: Annotated[float, checks.number(above=0, below=1)] = 0.2
+    batch_size: Annotated[int, checks.whole(minimum=1)] = 32
+    seed: Annotated[int, checks.whole(minimum=0)] = 0
+
+
+class Train(Value):
+    """The section [train].
+
+    Args:
+      epochs: passes over the training rows.
+      seed: of the parameters and of the order of the rows.
+    """
+
+    epochs: Annotated[int, checks.whole(minimum=1)]
+    seed: Annotated[int, checks.whole(minimum=0)] = 0
+
+
+class Config(Value):
+    """A run.
+
+    Args:
+      data: which rows.
+      model: a layer; in a file a table, of a `Sequential` unless `layer` names another class.
+      optimizer: an optax optimizer with its arguments.
+      train: for how long, and from which seed.
+      shows: what the run shows, in a sentence.
+      expect: what the last epoch should reach, such as `"val_accuracy >= 0.97"`.
+    """
+
+    data: Annotated[Data, checks.section(Data)]
+    model: Annotated[Layer, _model]
+    optimizer: Annotated[Call, as_optimizer]
+    train: Annotated[Train, checks.section(Train)]
+    shows: Annotated[str, checks.text] = ""
+    expect: Annotated[str | None, checks.optional(_expectation)] = None
+
+    def meets_expectation(self, metrics: Mapping[str, float]) -> bool | None:
+        """Whether the metrics of the last epoch are as expected; None if nothing is or if they are of other names."""
+        match = _EXPECTATION.fullmatch(self.expect or "")
+        if match is None or match[1] not in metrics:
+            return None
+        compare = operator.le if match[2] == "<=" else operator.ge
+        return compare(metrics[match[1]], float(match[3]))
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config as it was written, which knows the place of each mistake in it.
+
+    Attributes:
+      path: of the TOML file.
+      text: of the file.
+      table: what the text says, with the overrides.
+      overrides: the path and the text of each override.
+    """
+
+    path: Path
+    text: str
+    table: dict[str, Any]
+    overrides: tuple[tuple[KeyPath, str], ...]
+
+    def decode(self) -> Config:
+        """The config that the file describes.
+
+        Raises:
+          ConfigError: with all mistakes at once, as `file:line: path: what was expected`.
+        """
+        with self.locating():
+            return build(Config, self.table)
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Turns the `TableError` of a check of the config into a `ConfigError` that says where each mistake stands."""
+        try:
+            yield
+        except TableError as error:
+            lines = (f"{self._place(problem.path)}: {problem}" for problem in error.problems)
+            raise ConfigError("\n".join(lines)) from None
+
+    def _place(self, path: KeyPath) -> str:
+        made_by = [written for changed, written in self.overrides if path[: len(changed)] == changed]
+        return f"--set {made_by[-1]}" if made_by else f"{self.path}:{line_of(self.text, path)}"
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
+    """Reads a config file without deciding yet whether it makes sense.
+
+    Args:
+      path: of the TOML file.
+      overrides: changes of single keys, `"optimizer.learning_rate=3e-4"`. The value is TOML; a bare word is a string.
+
+    Raises:
+      ConfigError: if the file cannot be read or is not TOML, or an override changes nothing that there is.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a config file to read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}:{_line_in(error, text)}: expected TOML: {error}") from None
+    return ConfigFile(path, text, table, tuple(_override(table, written) for written in overrides))
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads and decodes a config file; see `read` and `ConfigFile.decode`."""
+    return read(path, overrides).decode()
+
+
+def dump(config: Config) -> str:
+    """Writes a config as TOML with every field resolved: `load` gives the same config back."""
+    return tomli_w.dumps(config.to_table())
+
+
+def line_of(text: str, path: KeyPath) -> int:
+    """The line on which a path stands in a TOML text; of a path that is not there, the nearest one above it."""
+    lines = text.splitlines()
+    start = 0
+    for end in range(1, len(lines) + 1):
+        try:
+            table = tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:  # the middle of a statement of several lines, which began at `start`
+            continue
+        if _exists(table, path):
+            key = re.compile(rf"\b{re.escape(str(path[-1]))}\b\s*=") if path else re.compile("")
+            inside = [number for number in range(start, end) if key.search(lines[number])]
+            return (inside[0] if len(inside) == 1 else start) + 1
+        start = end
+    return line_of(text, path[:-1]) if path else 1
+
+
+def _exists(table: Any, path: KeyPath) -> bool:
+    for part in path:
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
+    place = re.search(r"at line (\d+)", str(error))
+    return int(place[1]) if place else max(1, len(text.splitlines()))
+
+
+def _override(table: Any, written: str) -> tuple[KeyPath, str]:
+    """Changes one key of a config's table, as `a.b=value` says, and returns the path and what was written."""
+    name, equals, value = written.partition("=")
+    if not (name.strip() and equals):
+        raise ConfigError(f"--set {written}: expected KEY=VALUE, such as optimizer.learning_rate=3e-4")
+    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.strip().split("."))
+    last: Any = path[-1]
+    try:
+        for part in path[:-1]:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else table[part]
+        if isinstance(table, list):
+            table[last]
+        elif not isinstance(table, dict):
+            raise TypeError
+        table[last] = _toml_value(value.strip())
+    except (IndexError, KeyError, TypeError):
+        raise ConfigError(f"--set {written}: expected a key of the config; there is no {dotted(path)!r}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"--set {written}: expected a TOML value, got {value.strip()!r}: {error}") from None
+    return path, written
+
+
+def _toml_value(text: str) -> Any:
+    if re.fullmatch(r"[A-Za-z_]\w*", text) and text not in ("true", "false", "inf", "nan"):
+        return text
+    parsed = tomllib.loads(f"value = {text}")
+    if list(parsed) != ["value"]:
+        raise tomllib.TOMLDecodeError("more than one value")
+    return parsed["value"]

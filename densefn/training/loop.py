@@ -1,0 +1,233 @@
+"""A run: from a config to a folder with the trained model. This is the room that touches the disk."""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+import jax
+import optax
+
+from densefn.layer import Layer
+from densefn.training import checkpoint, data, report
+from densefn.training.config import Config, dump
+from densefn.training.data import Dataset
+from densefn.training.step import (
+    Loss,
+    State,
+    accuracy,
+    cross_entropy,
+    make_epoch,
+    make_evaluate,
+    make_state,
+    make_step,
+    r2,
+    squared_error,
+)
+from densefn.values import Problem, TableError
+
+Metrics = dict[str, int | float]
+
+
+class RunError(Exception):
+    """A run that cannot begin or go on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs, found to fit together.
+
+    Attributes:
+      config: of the run.
+      dataset: loaded and split.
+      model: takes the rows of the data set, and has an output for each class or target.
+      optimizer: of the model's parameters.
+      loss: that is minimised.
+      metric: that is reported on the validation rows.
+      metric_name: under which it is reported.
+    """
+
+    config: Config
+    dataset: Dataset
+    model: Layer
+    optimizer: optax.GradientTransformation
+    loss: Loss
+    metric: Loss
+    metric_name: str
+
+
+def prepare(config: Config) -> Plan:
+    """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
+
+    Raises:
+      TableError: if they do not.
+    """
+    dataset = data.load(config.data.name, validation_fraction=config.data.validation_fraction, seed=config.data.seed)
+    loss, metric = (cross_entropy, accuracy) if dataset.classes else (squared_error, r2)
+    plan = Plan(config, dataset, config.model, config.optimizer.make(), loss, metric, f"val_{metric.__name__}")
+    _check_model(plan)
+    _check_step(plan)
+    return plan
+
+
+def _check_model(plan: Plan) -> None:
+    rows = plan.dataset
+    try:
+        shape = plan.model.output_shape((None, rows.features))
+    except (TypeError, ValueError) as error:
+        raise TableError([Problem(("model",), str(error))]) from None
+    if shape != (None, rows.outputs):
+        kind = "classes" if rows.classes else "targets"
+        raise TableError(
+            [
+                Problem(
+                    ("model",),
+                    f"expected {rows.outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.name}, "
+                    f"got the output shape {shape}; set the units of the last layer to {rows.outputs}",
+                )
+            ]
+        )
+
+
+def _check_step(plan: Plan) -> None:
+    """Traces one step: an optimizer's argument of a wrong kind shows only here."""
+    step = make_step(plan.model, plan.optimizer, plan.loss)
+    try:
+        state = jax.eval_shape(lambda: first_state(plan))
+        after, _ = jax.eval_shape(step, state, plan.dataset.validation)
+    except Exception as error:  # whatever optax raises, the user's arguments are the cause
+        raise TableError([Problem(("optimizer",), f"a training step fails with these arguments: {error}")]) from None
+    if after != state:
+        raise TableError([Problem(("optimizer",), "a training step changes the shapes or dtypes of the state")])
+
+
+def first_state(plan: Plan) -> State:
+    """The parameters and the optimizer's state before the first step."""
+    return make_state(plan.model, plan.optimizer, jax.random.key(plan.config.train.seed), plan.dataset.features)
+
+
+def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
+    """Trains, and yields the state and the metrics after each epoch.
+
+    An epoch is one compiled program on rows that stay on the device; the host waits only for its metrics. The order of
+    the rows depends on the seed and the number of the epoch.
+    """
+    step = make_step(plan.model, plan.optimizer, plan.loss)
+    epoch = jax.jit(make_epoch(step, plan.config.data.batch_size), donate_argnums=0)
+    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metric))
+    shuffle = jax.random.fold_in(jax.random.key(plan.config.train.seed), 1)
+    began = time.perf_counter()
+    state = jax.jit(lambda: first_state(plan))()
+    for number in range(1, plan.config.train.epochs + 1):
+        state, train_loss = epoch(state, plan.dataset.train, jax.random.fold_in(shuffle, number))
+        val_loss, metric = evaluate(state.params, plan.dataset.validation)
+        done, train_loss, val_loss, metric = jax.device_get((state.step, train_loss, val_loss, metric))
+        yield (
+            state,
+            {
+                "epoch": number,
+                "step": int(done),
+                "train_loss": float(train_loss),
+                "val_loss": float(val_loss),
+                plan.metric_name: float(metric),
+                "seconds": round(time.perf_counter() - began, 3),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+      run_dir: the folder.
+      metrics: a row an epoch.
+      stopped: whether the user stopped it before the last epoch.
+    """
+
+    run_dir: Path
+    metrics: list[Metrics]
+    stopped: bool
+
+
+def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
+    """Trains and leaves in the folder the config, the metrics, the model, the curves and the report.
+
+    Stopped by Ctrl-C it finishes the epoch and leaves the same; a second Ctrl-C ends it at once.
+
+    Args:
+      plan: as `prepare` returns it.
+      run_dir: a new folder, or an empty one.
+      show: is given the metrics of each epoch.
+
+    Raises:
+      RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
+    """
+    _make(run_dir)
+    checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
+    input_shape = (None, plan.dataset.features)
+    metrics: list[Metrics] = []
+    params = None
+    with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as log, _stop_signal() as stop:
+        for state, row in train(plan):
+            params = state.params
+            metrics.append(row)
+            log.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
+            log.flush()
+            show(row)
+            if stop.is_set() or not math.isfinite(row["train_loss"]):
+                break
+    checkpoint.save(run_dir / "model.npz", plan.model, params, input_shape)
+    report.write(run_dir, plan.config, input_shape, metrics)
+    if not math.isfinite(metrics[-1]["train_loss"]):
+        raise RunError(
+            f"the loss is {metrics[-1]['train_loss']} in epoch {len(metrics)}; try a smaller "
+            f"optimizer.learning_rate. What was done is in {run_dir}"
+        )
+    return Result(run_dir, metrics, stopped=len(metrics) < plan.config.train.epochs)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Event]:
+    """An event that the first Ctrl-C sets; the second raises KeyboardInterrupt, as without this."""
+    stop = Event()
+
+    def on_interrupt(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    if current_thread() is not main_thread():  # only the main thread may handle signals
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def default_run_dir(name: str) -> Path:
+    """A new folder `runs/<name>-<time>` below the current one."""
+    first = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    later = (first.with_name(f"{first.name}-{number}") for number in range(2, 1000))
+    return first if not first.exists() else next(path for path in later if not path.exists())
+
+
+def _make(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if any(run_dir.iterdir()):
+            raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
+    except OSError as error:
+        raise RunError(f"{run_dir}: expected a folder that can be made: {error.strerror}") from None
+
+
+def _finite(value: int | float) -> int | float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,39 @@
+"""What a run shows while it trains: a live bar on a terminal, a plain line an epoch elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from densefn.training.config import Config
+from densefn.training.loop import Metrics, Result
+
+
+@contextmanager
+def shown(config: Config) -> Iterator[Callable[[Metrics], None]]:
+    """Shows the metrics of each epoch that it is given."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        yield lambda row: print(f"epoch {row['epoch']}/{config.train.epochs}  {_line(row)}", flush=True)
+        return
+    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}")
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("compiling", total=config.train.epochs)
+        yield lambda row: progress.update(task, completed=row["epoch"], description=_line(row))
+
+
+def closing_line(config: Config, result: Result) -> str:
+    """What was reached, whether that was expected, and where it is."""
+    last = result.metrics[-1]
+    name = next(key for key in last if key.startswith("val_") and key != "val_loss")
+    met = {True: f" ({config.expect} was expected)", False: f" (but {config.expect} was expected)", None: ""}
+    return (
+        f"{'stopped after ' * result.stopped}{last['epoch']} epochs in {last['seconds']:.1f} s: "
+        f"{name} {last[name]:.4f}{met[config.meets_expectation(last)]}; open {result.run_dir / 'report.html'}"
+    )
+
+
+def _line(row: Metrics) -> str:
+    values = {name: value for name, value in row.items() if name not in ("epoch", "step", "seconds")}
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
