@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from jax.core import Tracer
 
 from densefn.values import Problem, TableError, Value, build, find
@@ -46,7 +47,7 @@ def number(
     expected = " ".join(["a finite number", *finite])
 
     def check(given: Any) -> float:
-        if isinstance(given, bool | Tracer) or not isinstance(given, typing.SupportsFloat):
+        if isinstance(given, bool | Tracer) or not isinstance(given, typing.SupportsFloat) or np.ndim(given):
             raise TypeError(f"expected {expected}, got {given!r}")
         stored = float(given)
         if not (math.isfinite(stored) and minimum <= stored <= maximum and above < stored < below):

@@ -70,7 +70,7 @@ def load(path: str | Path) -> tuple[Layer, Any]:
             if set(archive.namelist()) - {_DESCRIPTION} != expected:
                 raise ValueError(f"expected the arrays {sorted(expected)}, got {sorted(archive.namelist())}")
             arrays = {name: _read(archive, name, p) for name, p in _named(declared)}
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise CheckpointError(f"{path}: expected a model written by densefn: {error}") from None
     return layer, jax.tree.unflatten(jax.tree.structure(declared), [arrays[name] for name, _ in _named(declared)])
 

@@ -17,8 +17,12 @@ import optax
 from densefn import checks
 from densefn.values import Problem, TableError, Value, find
 
-# These take the loss or the gradient function in their update, which a training step here does not give them.
-_NEED_THE_LOSS = ("lbfgs", "polyak_sgd")
+_LEFT_OUT = {
+    "lbfgs": "needs the loss in its update, which a training step here does not pass on",
+    "polyak_sgd": "needs the loss in its update, which a training step here does not pass on",
+    "noisy_sgd": "needs a random key, which a config cannot hold",
+    "optimistic_adam": "is deprecated; use optimistic_adam_v2",
+}
 _SCHEDULES = (
     "constant_schedule",
     "cosine_decay_schedule",
@@ -43,7 +47,9 @@ def _optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
     return {
         name: function
         for name, function in functions.items()
-        if next(iter(inspect.signature(function).parameters), "") == "learning_rate" and name not in _NEED_THE_LOSS
+        if next(iter(inspect.signature(function).parameters), "") == "learning_rate"
+        and not name.startswith("scale_by_")
+        and name not in _LEFT_OUT
     }
 
 
@@ -90,8 +96,8 @@ def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) ->
         return given
     if not isinstance(given, Mapping) or "name" not in given:
         raise TypeError(f"expected a table with the name of an optax {kind} and its arguments, got {given!r}")
-    if given["name"] in _NEED_THE_LOSS:
-        raise TableError([Problem(("name",), f"{given['name']} needs the loss in its update and cannot be used here")])
+    if given["name"] in _LEFT_OUT:
+        raise TableError([Problem(("name",), f"{given['name']} {_LEFT_OUT[given['name']]}")])
     try:
         function = find(functions, given["name"], kind)
     except ValueError as error:
@@ -105,7 +111,10 @@ def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) ->
 
 
 def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Checks arguments, and adds the defaults of the others, so that a run's config does not depend on optax's."""
+    """Checks arguments, and adds the defaults of the others, so that a run's config does not depend on optax's.
+
+    Their order is that of the signature: calls with the same arguments are equal.
+    """
     parameters = inspect.signature(function).parameters
     problems, arguments = [], {}
     for name, value in given.items():
@@ -122,7 +131,7 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
             arguments.setdefault(name, parameter.default)
     if problems:
         raise TableError(problems)
-    return tuple(arguments.items())
+    return tuple((name, arguments[name]) for name in parameters if name in arguments)
 
 
 def _argument(parameter: inspect.Parameter, given: Any) -> Any:

@@ -1,0 +1,80 @@
+"""Imports point one way, and `import densefn` costs little."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "densefn"
+
+# Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
+ROOMS = [
+    {"values", "errors"},
+    {"checks"},
+    {"precision", "activations"},
+    {"initializers", "regularizers", "constraints", "dot"},
+    {"kernel"},
+    {"param"},
+    {"layer"},
+    {"dense"},
+    {"compose"},
+    {"serialize", "summary"},
+    {""},  # the package itself: a table of contents
+    {"training.data", "training.optimizer", "training.checkpoint"},
+    {"training.config", "training.step"},
+    {"training.report"},
+    {"training.loop"},
+    {"training.progress"},
+    {"cli"},
+]
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "densefn":
+            below = (node.module or "").removeprefix("densefn").removeprefix(".")
+            for alias in node.names:
+                name = f"{below}.{alias.name}".removeprefix(".")
+                yield name if name in dict(modules()) else below
+
+
+@pytest.mark.parametrize(("module", "path"), [pair for pair in modules() if pair[0] != "training"])
+def test_imports_point_one_way(module, path):
+    levels = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+    for other in imported(path):
+        assert levels[other] < levels[module], f"densefn.{module} imports densefn.{other}"
+
+
+def test_importing_the_package_imports_jax_and_the_standard_library_alone():
+    code = "import sys, jax; before = set(sys.modules); import densefn; print(*sorted(set(sys.modules) - before))"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    roots = {name.split(".")[0] for name in out.split()} - set(sys.stdlib_module_names)
+    assert roots <= {"densefn", "jax"}
+
+
+def test_importing_the_package_takes_less_than_50_ms_of_processor_time_beyond_jax():
+    def forget():
+        for name in [name for name in sys.modules if name.split(".")[0] == "densefn"]:
+            del sys.modules[name]
+
+    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "densefn"}
+    seconds = []
+    try:
+        for _ in range(5):  # the least of five: what else runs on the machine only adds
+            forget()
+            began = time.process_time()
+            __import__("densefn")
+            seconds.append(time.process_time() - began)
+    finally:
+        forget()
+        sys.modules.update(kept)
+    assert min(seconds) < 0.05

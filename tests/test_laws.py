@@ -1,0 +1,217 @@
+"""The laws that every layer and combinator obeys."""
+
+import pickle
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import P
+from jax.test_util import check_grads
+
+import densefn
+from densefn import L1, L2, Dense, Function, MaxNorm, NonNeg, Repeat, Residual, Sequential, UnitNorm, from_dict, to_dict
+
+WIDTH = 6
+SHAPE = (None, WIDTH)
+
+# A float32 sum of WIDTH products in another order differs by a few units in the last place (6e-8 each).
+CLOSE = {"rtol": 2e-6, "atol": 2e-6}
+
+
+def dense(dtype):
+    return Dense(4, dtype=dtype)
+
+
+def no_bias(dtype):
+    return Dense(5, "gelu", use_bias=False, kernel_initializer="he_normal", dtype=dtype)
+
+
+def everything(dtype):
+    return Dense(
+        WIDTH,
+        "tanh",
+        kernel_initializer="lecun_uniform",
+        bias_initializer="ones",
+        kernel_regularizer=L2(0.1),
+        bias_regularizer=L1(0.2),
+        activity_regularizer="l2",
+        kernel_constraint=MaxNorm(0.5),
+        bias_constraint="non_neg",
+        dtype=dtype,
+    )
+
+
+def function(dtype):
+    return Function("sigmoid")
+
+
+def sequential(dtype):
+    return Sequential(Dense(3, "tanh", kernel_constraint=UnitNorm(), dtype=dtype), "softmax", Dense(2, dtype=dtype))
+
+
+def residual(dtype):
+    return Residual(everything(dtype))
+
+
+def repeat(dtype):
+    return Repeat(everything(dtype), times=3)
+
+
+def nested(dtype):
+    inner = Sequential(Dense(3, "gelu", dtype=dtype), Dense(WIDTH, kernel_constraint=NonNeg(), dtype=dtype))
+    return Sequential(Repeat(Residual(inner), times=2), Repeat(Repeat(everything(dtype), times=2), times=2), "tanh")
+
+
+MAKERS = [dense, no_bias, everything, function, sequential, residual, repeat, nested]
+
+
+@pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
+def make(request):
+    return request.param
+
+
+@pytest.fixture
+def layer(make):
+    return make("float32")
+
+
+@pytest.fixture
+def params(layer, key):
+    return layer.init(key, SHAPE)
+
+
+@pytest.fixture
+def x():
+    return jax.random.normal(jax.random.key(1), (4, WIDTH))
+
+
+def objective(layer, params, x):
+    value, penalty = layer.forward(params, x)
+    return jnp.sum(jnp.square(value)) + penalty
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "mixed_bfloat16", "float16", "mixed_float16"])
+def test_init_and_forward_have_the_shapes_that_are_told_in_advance(make, dtype, key, x):
+    layer = make(dtype)
+    params = layer.init(key, SHAPE)
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, jax.eval_shape(lambda key: layer.init(key, SHAPE), key))
+    value, penalty = layer.forward(params, x)
+    assert value.shape == (4, *layer.output_shape(SHAPE)[1:])
+    assert layer.output_shape(SHAPE) == (None, value.shape[-1])
+    assert (penalty.shape, penalty.dtype) == ((), jnp.float32)
+    assert jnp.all(jnp.isfinite(value))
+
+
+def test_jit_gives_what_eager_gives(layer, params, x):
+    chex.assert_trees_all_close(jax.jit(layer.forward)(params, x), layer.forward(params, x), **CLOSE)
+
+
+def test_vmap_over_examples_gives_what_a_loop_gives(layer, params, x):
+    apply = jax.jit(layer.apply)
+    looped = jnp.stack([apply(params, row) for row in x])
+    chex.assert_trees_all_close(jax.vmap(layer.apply, in_axes=(None, 0))(params, x), looped, **CLOSE)
+    chex.assert_trees_all_close(layer.apply(params, x), looped, **CLOSE)
+
+
+def test_the_mean_penalty_of_examples_is_the_penalty_of_the_batch(layer, params, x):
+    each = jax.vmap(layer.forward, in_axes=(None, 0))(params, x)
+    chex.assert_trees_all_close(jnp.mean(each.penalty), layer.forward(params, x).penalty, **CLOSE)
+
+
+def test_vmap_over_an_ensemble_gives_what_a_loop_gives(layer, x):
+    keys = jax.random.split(jax.random.key(2), 3)
+    init = jax.jit(layer.init, static_argnums=1)
+    ensemble = jax.vmap(lambda key: init(key, SHAPE))(keys)
+    members = [init(key, SHAPE) for key in keys]
+    chex.assert_trees_all_equal(ensemble, jax.tree.map(lambda *leaves: jnp.stack(leaves), *members))
+    together = jax.jit(jax.vmap(layer.forward, in_axes=(0, None), axis_size=3))(ensemble, x)
+    looped = [jax.jit(layer.forward)(member, x) for member in members]
+    chex.assert_trees_all_close(together, jax.tree.map(lambda *leaves: jnp.stack(leaves), *looped), **CLOSE)
+    projected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(jax.jit(layer.project), members))
+    chex.assert_trees_all_close(jax.jit(layer.project)(ensemble), projected, **CLOSE)
+
+
+def test_gradients_are_right_to_second_order_in_both_modes(make, key, x):
+    with jax.enable_x64(True):
+        layer = make("float64")
+        params = layer.init(key, SHAPE)
+        # Away from zero, where the L1 penalty and the non-negative constraint have kinks.
+        params = jax.tree.map(lambda w: w + 0.1 * jnp.sign(w), params)
+        # The default tolerance of check_grads for float64 is 1e-5; central differences in float64 are good to 1e-6.
+        check_grads(jax.jit(partial(objective, layer)), (params, x.astype(jnp.float64)), order=2, modes=("fwd", "rev"))
+
+
+def test_one_trace_serves_every_equal_layer(layer, params, x):
+    traces = []
+
+    def run(layer, params, x):
+        traces.append(layer)
+        return layer.apply(params, x)
+
+    for compiled in (jax.jit(run), jax.jit(run, static_argnums=0)):
+        traces.clear()
+        for same in (layer, pickle.loads(pickle.dumps(layer)), from_dict(to_dict(layer))):
+            compiled(same, params, x)
+        assert len(traces) == 1
+
+
+def test_compares_hashes_prints_pickles_and_goes_to_a_dict_and_back(layer):
+    for same in (pickle.loads(pickle.dumps(layer)), from_dict(to_dict(layer)), eval(repr(layer), vars(densefn))):  # noqa: S307
+        assert same == layer
+        assert hash(same) == hash(layer)
+        assert repr(same) == repr(layer)
+    assert layer != Sequential(layer)
+
+
+def test_remat_changes_no_gradient(layer, params, x):
+    plain = jax.jit(jax.grad(partial(objective, layer), argnums=(0, 1)))(params, x)
+    remat = jax.jit(jax.grad(jax.checkpoint(partial(objective, layer)), argnums=(0, 1)))(params, x)
+    chex.assert_trees_all_close(remat, plain, **CLOSE)
+
+
+def test_runs_inside_a_scan(layer, params, x):
+    _, scanned = jax.lax.scan(lambda carry, row: (carry, layer.apply(params, row)), None, x)
+    chex.assert_trees_all_close(scanned, layer.apply(params, x), **CLOSE)
+
+
+def test_pmap_over_two_devices_gives_the_same(layer, params, x):
+    halves = x.reshape(2, 2, WIDTH)
+    parts = jax.pmap(layer.apply, in_axes=(None, 0))(params, halves)
+    chex.assert_trees_all_close(parts.reshape(4, -1), layer.apply(params, x), **CLOSE)
+
+
+def test_shard_map_and_sharded_jit_over_two_devices_give_the_same(layer, params, x):
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    mapped = jax.shard_map(layer.apply, mesh=mesh, in_specs=(P(), P("batch")), out_specs=P("batch"))
+    chex.assert_trees_all_close(mapped(params, x), layer.apply(params, x), **CLOSE)
+    sharded = jax.device_put(x, jax.NamedSharding(mesh, P("batch")))
+    value = jax.jit(layer.apply)(params, sharded)
+    chex.assert_trees_all_close(value, layer.apply(params, x), **CLOSE)
+    assert value.sharding.is_equivalent_to(sharded.sharding, value.ndim)
+
+
+def test_projection_keeps_shapes_and_projects_only_once(layer, params):
+    once = layer.project(params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(once, params)
+    chex.assert_trees_all_close(layer.project(once), once, **CLOSE)
+
+
+@pytest.mark.parametrize("leading", [(), (0,), (1,), (2, 0, 3), (2, 3, 2)])
+def test_any_leading_dimensions_are_kept(layer, params, leading):
+    x = jnp.ones((*leading, WIDTH))
+    value, penalty = layer.forward(params, x)
+    assert value.shape == (*leading, layer.output_shape(SHAPE)[-1]) == layer.output_shape(x.shape)
+    assert jnp.isfinite(penalty)
+    gradient = jax.grad(partial(objective, layer))(params, x)
+    assert all(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradient))
+
+
+def test_runs_under_strict_promotion_of_dtypes(make, key, x):
+    with jax.numpy_dtype_promotion("strict"):
+        for dtype in ("float32", "mixed_bfloat16"):
+            layer = make(dtype)
+            params = jax.jit(layer.init, static_argnums=1)(key, SHAPE)
+            jax.jit(jax.grad(lambda p, layer=layer: layer.forward(p, x).penalty))(params)
+            jax.jit(layer.project)(params)

@@ -1,0 +1,198 @@
+"""The command as its user runs it."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import chex
+import matplotlib.image
+import pytest
+
+from densefn import Sequential
+from densefn.cli import main
+from densefn.training import checkpoint, config, loop
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+DIGITS = str(ROOT / "configs" / "digits.toml")
+
+
+def rows(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_reaches_what_it_promises(path, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    assert main(["train", str(path), "--run-dir", str(run_dir)]) == 0
+    settings = config.load(run_dir / "config.toml")
+    assert settings == config.load(path)
+    assert settings.meets_expectation(rows(run_dir)[-1])
+    assert f"({settings.expect} was expected)" in capsys.readouterr().out.splitlines()[-1]
+
+
+class TestRun:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run_dir(cls, tmp_path_factory):
+        run_dir = tmp_path_factory.mktemp("runs") / "new" / "run"
+        assert main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=2"]) == 0
+        return run_dir
+
+    def test_leaves_its_files_and_no_others(self, run_dir):
+        assert sorted(path.name for path in run_dir.iterdir()) == [
+            "config.toml", "curves.png", "metrics.jsonl", "model.npz", "report.html"
+        ]  # fmt: skip
+
+    def test_metrics_are_a_row_an_epoch(self, run_dir):
+        keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds"]
+        assert [list(row) for row in rows(run_dir)] == [keys, keys]
+        assert [(row["epoch"], row["step"]) for row in rows(run_dir)] == [(1, 23), (2, 46)]
+
+    def test_the_model_has_the_accuracy_of_the_last_row(self, run_dir):
+        layer, params = checkpoint.load(run_dir / "model.npz")
+        plan = loop.prepare(config.load(run_dir / "config.toml"))
+        assert layer == plan.model
+        held_out = plan.dataset.validation
+        accuracy = float((layer.apply(params, held_out.x).argmax(axis=1) == held_out.y).mean())
+        assert accuracy == pytest.approx(rows(run_dir)[-1]["val_accuracy"], abs=1e-6)
+
+    def test_the_config_it_leaves_trains_the_same_run_to_the_bit(self, run_dir, tmp_path):
+        again = tmp_path / "again"
+        code = "import sys; from densefn.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, "train", str(run_dir / "config.toml"), "--run-dir", str(again)]
+        subprocess.run(command, check=True, capture_output=True)
+        assert (again / "model.npz").read_bytes() == (run_dir / "model.npz").read_bytes()
+        for row, same in zip(rows(run_dir), rows(again), strict=True):
+            assert {**row, "seconds": 0} == {**same, "seconds": 0}
+
+    def test_another_seed_trains_another_model(self, run_dir, tmp_path):
+        main(["train", str(run_dir / "config.toml"), "--run-dir", str(tmp_path / "other"), "--set", "train.seed=1"])
+        assert (tmp_path / "other" / "model.npz").read_bytes() != (run_dir / "model.npz").read_bytes()
+
+    def test_the_report_needs_no_other_file_and_the_picture_opens(self, run_dir):
+        page = (run_dir / "report.html").read_text()
+        assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import", page)
+        for part in ("val_accuracy", "<svg", "17,226", "learning_rate = 0.001", "kernel [64, 128]"):
+            assert part in page
+        height, width, _ = matplotlib.image.imread(run_dir / "curves.png").shape
+        assert (width, height) == (1500, 540)
+
+
+def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["train", DIGITS, "--set", "train.epochs=1"]) == 0
+    names = [path.name for path in (tmp_path / "runs").iterdir()]
+    assert len(names) == 2
+    assert all(re.fullmatch(r"digits-\d{8}-\d{6}(-2)?", name) for name in names)
+    assert re.search(r"open runs/digits-.*/report.html", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.epoch=3"], "--set train.epoch=3: train.epoch: unknown key 'epoch'"),
+        (["model.layers.2.units=9"], "model: expected 10 outputs for the 10 classes of digits, got the output shape"),
+        (["data.name=diabetes"], "expected 1 outputs for the 1 targets of diabetes"),
+        (["optimizer.mu_dtype=float23"], "optimizer: optax.adam refuses these arguments: data type 'float23'"),
+        (["optimizer.momentum=much", "optimizer.name=sgd"], "optimizer: a training step fails with these arguments"),
+        (["optimizer.learning_rate=[1]", "train.seed=-1"], "--set train.seed=-1: train.seed: expected a whole number"),
+        (["model.layers.0={layer='Residual', body={units=3}}"], "keeps the shape of its input"),
+    ],
+)
+def test_mistakes_are_messages_and_make_nothing(overrides, message, tmp_path, capsys):
+    sets = [word for override in overrides for word in ("--set", override)]
+    assert main(["train", DIGITS, "--run-dir", str(tmp_path / "run"), *sets]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("argv", [[], ["trian"], ["train"], ["train", DIGITS, "--sett", "a=1"], ["train", DIGITS, "x"]])
+def test_mistakes_in_the_arguments_exit_with_2_and_a_usage_line(argv, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    assert "usage: densefn" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_files_is_left_alone(tmp_path, capsys):
+    (tmp_path / "mine").write_text("precious")
+    assert main(["train", DIGITS, "--run-dir", str(tmp_path)]) == 1
+    assert "expected a new or empty folder" in capsys.readouterr().err
+    assert main(["train", DIGITS, "--run-dir", str(tmp_path / "mine")]) == 1
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_a_loss_that_diverges_is_told_and_leaves_what_was_done(tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    sets = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30", "--set", "train.epochs=9"]
+    assert main(["train", DIGITS, "--run-dir", str(run_dir), *sets]) == 1
+    assert re.search(
+        r"the loss is (nan|inf) in epoch 1; try a smaller optimizer.learning_rate", capsys.readouterr().err
+    )
+    assert rows(run_dir)[-1]["train_loss"] is None
+
+
+def test_training_without_its_packages_says_how_to_install_them(monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("densefn.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    assert main(["train", DIGITS]) == 2
+    assert "pip install 'densefn[train]'" in capsys.readouterr().err
+
+
+def start(run_dir, epochs, **options):
+    code = "import sys; from densefn.cli import main; sys.exit(main())"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "train",
+        DIGITS,
+        "--run-dir",
+        str(run_dir),
+        "--set",
+        f"train.epochs={epochs}",
+    ]
+    return subprocess.Popen(command, text=True, **options)
+
+
+def test_ctrl_c_keeps_what_was_done(tmp_path):
+    run_dir = tmp_path / "run"
+    with start(run_dir, 100_000, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch 1/100000")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert re.fullmatch(r"stopped after \d+ epochs in .*report.html", out.splitlines()[-1])
+    layer, params = checkpoint.load(run_dir / "model.npz")
+    chex.assert_tree_all_finite(params)
+    assert isinstance(layer, Sequential)
+
+
+def test_a_terminal_shows_a_live_bar(tmp_path):
+    outer, inner = pty.openpty()
+    with start(tmp_path / "run", 30, stdout=inner, stderr=inner, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}) as process:  # fmt: skip
+        os.close(inner)
+        shown, deadline = b"", time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                part = os.read(outer, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(outer)
+    text = shown.decode()
+    assert process.returncode == 0
+    assert "30/30" in text
+    assert "val_accuracy" in text
+    assert text.count("\r") > 3

@@ -1,0 +1,229 @@
+"""Config files: what is read, and what is said of mistakes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import optax
+import pytest
+
+from densefn import Dense, MaxNorm, Repeat, Residual, Sequential
+from densefn.training import config
+from densefn.training.config import Config, ConfigError, Data, Train
+from densefn.training.optimizer import OPTIMIZERS, SCHEDULES, Call
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+GOOD = """\
+expect = "val_accuracy >= 0.9"
+
+[data]
+name = "digits"
+batch_size = 16
+
+[[model.layers]]
+units = 12
+activation = "relu"
+
+[[model.layers]]
+units = 10
+
+[optimizer]
+name = "adam"
+learning_rate = 1e-3
+
+[train]
+epochs = 2
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "some.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_file_is_the_values_of_the_python_interface(write):
+    read = config.load(write(GOOD))
+    assert read.model == Sequential(Dense(12, "relu"), Dense(10))
+    assert read.data == Data("digits", batch_size=16)
+    assert read.train == Train(2)
+    assert read.optimizer.name == "adam"
+    assert dict(read.optimizer.arguments)["b1"] == 0.9  # optax's default, resolved
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_that_is_written_reads_as_the_same(path, write):
+    read = config.load(path)
+    assert config.load(write(config.dump(read))) == read
+    assert read.shows
+    assert read.expect
+
+
+def test_all_mistakes_are_told_with_line_path_and_nearest_name(write):
+    text = GOOD.replace("batch_size = 16", "batch_siz = 16").replace('"relu"', '"rely"').replace('"adam"', '"adan_"')
+    text = text.replace("epochs = 2", 'epochs = "2"').replace("units = 10", "units = 0").replace('"digits"', '"digit"')
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        config.load(path)
+    assert [line.split(" ")[0:2] for line in str(error.value).splitlines()] == [
+        [f"{path}:4:", "data.name:"],
+        [f"{path}:5:", "data.batch_siz:"],
+        [f"{path}:9:", "model.layers[0].activation:"],
+        [f"{path}:12:", "model.layers[1].units:"],
+        [f"{path}:15:", "optimizer.name:"],
+        [f"{path}:19:", "train.epochs:"],
+    ]
+    for nearest in ("'digits'", "'batch_size'", "'relu'", "'adan'"):
+        assert f"Did you mean {nearest}" in str(error.value)
+    assert "expected a whole number of at least 1, got '2'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[train]\nepochs = 2\n", "", "some.toml:1: missing key 'train'"),
+        ('name = "digits"\n', "", "some.toml:3: data: missing key 'name'"),
+        ("learning_rate = 1e-3\n", "", "some.toml:14: optimizer: missing key 'learning_rate'"),
+        ("1e-3", '"fast"', "some.toml:16: optimizer.learning_rate: expected a finite number, got .fast."),
+        ("1e-3", "1e-3\nb3 = 1", "some.toml:17: optimizer.b3: unknown argument 'b3'"),
+        ("1e-3", '1e-3\nnesterov = "yes"', "some.toml:17: optimizer.nesterov: expected true or false, got 'yes'"),
+        ('"adam"', '"lbfgs"', "some.toml:15: optimizer.name: lbfgs needs the loss"),
+        ("[train]", "[train", "some.toml:18: expected TOML"),
+        ("[train]", "[train]\nepochs = 1", "some.toml:20: expected TOML"),
+        ("[data]", "data = 3\n[other]", "some.toml:3: data: expected a table of Data's fields, got 3"),
+        ('"val_accuracy >= 0.9"', '"good"', "some.toml:1: expect: expected a comparison such as"),
+        ("batch_size = 16", "validation_fraction = 1.0", "some.toml:5: data.validation_fraction: expected a finite"),
+        (
+            "1e-3",
+            '{ name = "cosine", init_value = 1, decay_steps = 5 }',
+            "some.toml:16: optimizer.learning_rate.name: unknown schedule 'cosine'",
+        ),
+        (
+            "1e-3",
+            '{ name = "cosine_decay_schedule", init_value = 1, decay_steps = -5 }',
+            "some.toml:16: optimizer.learning_rate: optax.cosine_decay_schedule refuses",
+        ),
+        ("units = 12", "units = 12\nkernel_regularizer = { name = 'L2', l3 = 1 }", "some.toml:9: .*l3: unknown key 'l3'"),
+    ],
+)  # fmt: skip
+def test_each_mistake_has_its_place(write, old, new, message):
+    assert old in GOOD
+    with pytest.raises(ConfigError, match=message):
+        config.load(write(GOOD.replace(old, new, 1)))
+
+
+def test_the_line_inside_a_statement_of_several_lines(write):
+    layers = "layers = [\n  { units = 12 },\n  { units = 10, activatio = 'relu' },\n]\n"
+    text = re.sub(r"\[\[model(.|\n)*(?=\[optimizer)", f"[model]\n{layers}\n", GOOD)
+    with pytest.raises(ConfigError, match=r"some.toml:10: model.layers\[1\].activatio"):
+        config.load(write(text))
+
+
+class TestOverrides:
+    @pytest.mark.parametrize(
+        ("written", "get", "expected"),
+        [
+            ("optimizer.learning_rate=3e-4", lambda c: dict(c.optimizer.arguments)["learning_rate"], 3e-4),
+            ("optimizer.name=sgd", lambda c: c.optimizer.name, "sgd"),
+            ('data.name="iris"', lambda c: c.data.name, "iris"),
+            ("train.seed = 7", lambda c: c.train.seed, 7),
+            ("model.layers.0.units=20", lambda c: c.model.layers[0].units, 20),
+            ("model.layers.0.use_bias=false", lambda c: c.model.layers[0].use_bias, False),
+            ("model.layers.1.kernel_constraint={name='MaxNorm'}", lambda c: c.model.layers[1].kernel_constraint, MaxNorm()),
+        ],
+    )  # fmt: skip
+    def test_changes_one_key(self, write, written, get, expected):
+        path = write(GOOD)
+        assert get(config.load(path, [written])) == expected
+        assert get(config.load(path)) != expected
+
+    def test_makes_a_section_that_is_not_there(self, write):
+        path = write(GOOD.replace("[train]\nepochs = 2\n", ""))
+        assert config.load(path, ["train.epochs=3"]).train == Train(3)
+
+    @pytest.mark.parametrize(
+        ("written", "message"),
+        [
+            ("train.epoch=3", "^--set train.epoch=3: train.epoch: unknown key 'epoch'.*Did you mean 'epochs'"),
+            ("train.epochs=many", "^--set train.epochs=many: train.epochs: expected a whole number"),
+            ("train.epochs", "^--set train.epochs: expected KEY=VALUE"),
+            ("=3", "^--set =3: expected KEY=VALUE"),
+            ("train.epochs=[1", r"^--set train.epochs=\[1: expected a TOML value, got '\[1'"),
+            ("train.epochs=1\nx=2", "expected a TOML value"),
+            ("model.layers.7.units=3", r"^--set model.layers.7.units=3: .*there is no 'model.layers\[7\].units'"),
+            ("train.epochs.a=3", "^--set train.epochs.a=3: expected a key of the config"),
+        ],
+    )
+    def test_mistakes_name_the_override(self, write, written, message):
+        with pytest.raises(ConfigError, match=message):
+            config.load(write(GOOD), [written])
+
+
+class TestFiles:
+    def test_a_file_that_is_not_there(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"none.toml: expected a config file to read: No such file"):
+            config.load(tmp_path / "none.toml")
+        with pytest.raises(ConfigError, match="expected a config file to read: Is a directory"):
+            config.load(tmp_path)
+
+    def test_a_file_in_another_encoding(self, tmp_path):
+        path = tmp_path / "latin.toml"
+        path.write_bytes('shows = "für"'.encode("latin-1"))
+        with pytest.raises(ConfigError, match="latin.toml: expected UTF-8 text"):
+            config.load(path)
+
+    def test_an_empty_file_lacks_the_sections(self, write):
+        with pytest.raises(ConfigError) as error:
+            config.load(write(""))
+        assert [line.split("missing key ")[1] for line in str(error.value).splitlines()] == [
+            "'data'", "'model'", "'optimizer'", "'train'"
+        ]  # fmt: skip
+
+
+class TestOptimizer:
+    @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+    def test_every_optimizer_is_optax_s_own_and_reads_back(self, name, write):
+        read = config.load(write(GOOD.replace('"adam"', f'"{name}"')))
+        assert isinstance(read.optimizer.make(), optax.GradientTransformation)
+        assert config.load(write(config.dump(read))) == read
+
+    def test_the_well_known_ones_are_there(self):
+        assert {"adam", "adamw", "sgd", "lion", "rmsprop", "adagrad", "lamb"} <= OPTIMIZERS.keys()
+
+    @pytest.mark.parametrize(
+        ("table", "at", "expected"),
+        [
+            ("{ name = 'cosine_decay_schedule', init_value = 1.0, decay_steps = 10 }", 5, 0.5),
+            ("{ name = 'piecewise_constant_schedule', init_value = 1.0, boundaries_and_scales = { 3 = 0.1 } }", 5, 0.1),
+            ("{ name = 'linear_schedule', init_value = 0, end_value = 1, transition_steps = 10 }", 5, 0.5),
+        ],
+    )
+    def test_schedules_are_optax_s_own(self, table, at, expected, write):
+        read = config.load(write(GOOD.replace("1e-3", table)))
+        schedule = dict(read.optimizer.arguments)["learning_rate"]
+        assert float(schedule.make()(at)) == pytest.approx(expected, rel=1e-6)  # optax computes in float32
+        assert config.load(write(config.dump(read))) == read
+        assert set(tomllib.loads(config.dump(read))["optimizer"]) >= {"name", "learning_rate", "b1"}
+
+    def test_every_schedule_that_is_named_exists(self):
+        assert all(callable(schedule) for schedule in SCHEDULES.values())
+
+
+def test_expectations_compare_the_metrics_of_the_last_epoch():
+    base = Config(Data("digits"), Dense(10), Call("sgd", (("learning_rate", 0.1),)), Train(1))
+    assert base.meets_expectation({"val_accuracy": 0.5}) is None
+    for expect, met in {"val_accuracy >= 0.5": True, "val_accuracy>=0.51": False, "val_loss <= 1e-1": None}.items():
+        value = Config(base.data, base.model, base.optimizer, base.train, expect=expect)
+        assert value.meets_expectation({"val_accuracy": 0.5}) is met
+
+
+def test_a_model_may_be_any_layer(write):
+    text = re.sub(r"\[\[model(.|\n)*(?=\[optimizer)", "[model]\nlayer = 'Residual'\nbody = { units = 10 }\n", GOOD)
+    assert config.load(write(text)).model == Residual(Dense(10))
+    text = text.replace("'Residual'", "'Repeat'").replace("body =", "times = 2\nbody =")
+    assert config.load(write(text)).model == Repeat(Dense(10), 2)

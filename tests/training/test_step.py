@@ -1,0 +1,130 @@
+"""Steps, epochs and evaluations against loops by hand, optax and scikit-learn."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from sklearn import datasets, metrics
+
+from densefn import L2, Dense, MaxNorm, Sequential
+from densefn.training import data
+from densefn.training.data import Rows
+from densefn.training.step import (
+    accuracy,
+    cross_entropy,
+    make_epoch,
+    make_evaluate,
+    make_state,
+    make_step,
+    r2,
+    squared_error,
+)
+
+MODEL = Sequential(Dense(5, "tanh", kernel_regularizer=L2(0.1), activity_regularizer="l1"), Dense(3, kernel_constraint=MaxNorm(0.5)))  # fmt: skip
+OPTIMIZER = optax.adam(0.1)
+
+
+@pytest.fixture
+def rows(key):
+    x = jax.random.normal(key, (10, 4))
+    return Rows(x, jnp.arange(10) % 3)
+
+
+@pytest.fixture
+def state(key):
+    return make_state(MODEL, OPTIMIZER, key, 4)
+
+
+def test_a_step_minimises_loss_and_penalty_and_projects(state, rows):
+    def objective(params):
+        hidden = jnp.tanh(rows.x @ params["0"]["kernel"] + params["0"]["bias"][None])
+        logits = hidden @ params["1"]["kernel"] + params["1"]["bias"][None]
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), rows.y[:, None], axis=1)
+        return -chosen.mean() + 0.1 * jnp.sum(params["0"]["kernel"] ** 2) + 0.01 * jnp.sum(jnp.abs(hidden)) / 10
+
+    loss, gradient = jax.value_and_grad(objective)(state.params)
+    updates, opt_state = OPTIMIZER.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    kernel = params["1"]["kernel"]
+    norms = jnp.linalg.norm(kernel, axis=0, keepdims=True)
+    assert jnp.any(norms > 0.5)
+    params["1"]["kernel"] = kernel * jnp.minimum(norms, 0.5) / norms
+
+    after, value = jax.jit(make_step(MODEL, OPTIMIZER, cross_entropy))(state, rows)
+    close = {"rtol": 1e-5, "atol": 1e-6}  # float32; adam divides by the root of the squared gradient
+    chex.assert_trees_all_close(after.params, params, **close)
+    chex.assert_trees_all_close((value, after.step), (loss, jnp.int32(1)), **close)
+    chex.assert_trees_all_close(after.opt_state, opt_state, **close)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 16])
+def test_an_epoch_is_its_steps_and_uses_every_row_once(batch_size, state, rows, key):
+    seen = []
+
+    def step(state, batch):
+        jax.debug.callback(lambda x: seen.extend(x[:, 0].tolist()), batch.x)
+        return make_step(MODEL, OPTIMIZER, cross_entropy)(state, batch)
+
+    after, loss = jax.block_until_ready(make_epoch(step, batch_size)(state, rows, key))
+    jax.effects_barrier()
+    np.testing.assert_allclose(sorted(seen), np.sort(rows.x[:, 0]))
+    assert after.step == -(-10 // batch_size)
+
+    order, total = jax.random.permutation(key, 10), 0.0
+    plain = jax.jit(make_step(MODEL, OPTIMIZER, cross_entropy))
+    for begin in range(0, 10, batch_size):
+        index = order[begin : begin + batch_size]
+        state, value = plain(state, Rows(rows.x[index], rows.y[index]))
+        total += value * len(index)
+    # Ten Adam steps in float32, compiled in two ways.
+    chex.assert_trees_all_close((after.params, loss), (state.params, total / 10), rtol=1e-4, atol=1e-5)
+
+
+def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
+    value, penalty = MODEL.forward(state.params, rows.x)
+    loss, measured = make_evaluate(MODEL, cross_entropy, accuracy)(state.params, rows)
+    np.testing.assert_allclose(loss, metrics.log_loss(rows.y, jax.nn.softmax(value)) + penalty, rtol=1e-5)
+    np.testing.assert_allclose(measured, metrics.accuracy_score(rows.y, value.argmax(axis=1)), rtol=1e-6)
+
+
+def test_regression_losses_and_metrics_are_scikit_learn_s(rows):
+    targets = jnp.stack([rows.x[:, 0], rows.x[:, 1] * 3], axis=1)
+    outputs = targets + 0.3 * rows.x[:, 2:]
+    np.testing.assert_allclose(squared_error(outputs, targets), metrics.mean_squared_error(targets, outputs), rtol=1e-5)
+    np.testing.assert_allclose(r2(outputs, targets), metrics.r2_score(targets, outputs), rtol=1e-5)
+
+
+class TestData:
+    @pytest.mark.parametrize("name", sorted(data.SOURCES))
+    def test_every_source_loads_and_splits(self, name):
+        dataset = data.load(name, validation_fraction=0.25, seed=3)
+        x, y = data.SOURCES[name].load(return_X_y=True)
+        assert len(dataset.train.y) + len(dataset.validation.y) == len(y)
+        assert len(dataset.validation.y) == round(len(y) * 0.25)
+        assert dataset.features == x.shape[1]
+        assert dataset.train.x.dtype == jnp.float32
+        if dataset.classes:
+            assert dataset.outputs == len(set(y.tolist()))
+            assert dataset.train.y.dtype == jnp.int32
+        else:
+            assert dataset.outputs == (y.shape[1] if y.ndim > 1 else 1)
+
+    def test_the_scale_comes_from_the_training_rows_alone(self):
+        dataset = data.load("wine", validation_fraction=0.5, seed=0)
+        # Float32 columns, standardised in float64.
+        np.testing.assert_allclose(dataset.train.x.mean(axis=0), 0, atol=1e-6)
+        np.testing.assert_allclose(dataset.train.x.std(axis=0), 1, atol=1e-5)
+        assert np.abs(dataset.validation.x.mean(axis=0)).max() > 0.01
+
+    def test_constant_columns_become_zero_and_the_seed_decides_the_split(self):
+        same, again, other = (data.load("digits", validation_fraction=0.2, seed=seed) for seed in (0, 0, 1))
+        assert np.ptp(datasets.load_digits().data[:, 0]) == 0
+        np.testing.assert_array_equal(same.train.x[:, 0], 0)
+        np.testing.assert_array_equal(same.train.y, again.train.y)
+        assert not np.array_equal(same.train.y, other.train.y)
+
+    @pytest.mark.parametrize(("fraction", "held_out"), [(1e-9, 1), (1 - 1e-9, 149)])
+    def test_no_part_is_empty(self, fraction, held_out):
+        assert len(data.load("iris", validation_fraction=fraction, seed=0).validation.y) == held_out
