@@ -7,7 +7,6 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
 from jax.core import Tracer
 
 from densefn.values import Problem, TableError, Value, build, find
@@ -47,7 +46,7 @@ def number(
     expected = " ".join(["a finite number", *finite])
 
     def check(given: Any) -> float:
-        if isinstance(given, bool | Tracer) or not isinstance(given, typing.SupportsFloat) or np.ndim(given):
+        if isinstance(given, bool | Tracer) or not isinstance(given, typing.SupportsFloat) or getattr(given, "ndim", 0):
             raise TypeError(f"expected {expected}, got {given!r}")
         stored = float(given)
         if not (math.isfinite(stored) and minimum <= stored <= maximum and above < stored < below):

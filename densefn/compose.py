@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from densefn import activations, checks, param
 from densefn.activations import Activation
@@ -71,8 +72,8 @@ class Function(Layer):
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return {}
 
-    def forward(self, params: Params, x: Array) -> Output:
-        value = activations.get(self.function)(x)
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        value = activations.get(self.function)(jnp.asarray(x))
         if not isinstance(value, jax.Array):
             raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
         return Output(value, jnp.zeros((), jnp.float32))
@@ -129,14 +130,14 @@ class Sequential(Layer):
                 input_shape = None if input_shape is None else layer.output_shape(input_shape)
         return {name: params for name, params in declared.items() if params}
 
-    def forward(self, params: Params, x: Array) -> Output:
+    def forward(self, params: Params, x: ArrayLike) -> Output:
         self._check(params)
         penalty = jnp.zeros((), jnp.float32)
         for name, layer in self.named():
             with at(name):
                 x, added = layer.forward(params.get(name, {}), x)
                 penalty = add(penalty, added)
-        return Output(x, penalty)
+        return Output(jnp.asarray(x), penalty)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         shape = self.shape(input_shape)
@@ -167,7 +168,7 @@ class Residual(Layer):
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return self.body.declare(input_shape)
 
-    def forward(self, params: Params, x: Array) -> Output:
+    def forward(self, params: Params, x: ArrayLike) -> Output:
         value, penalty = self.body.forward(params, x)
         if value.shape != jnp.shape(x):
             raise LayerValueError(
@@ -206,7 +207,7 @@ class Repeat(Layer):
             self.output_shape(input_shape)
         return param.stacked(self.body.declare(input_shape), self.times)
 
-    def forward(self, params: Params, x: Array) -> Output:
+    def forward(self, params: Params, x: ArrayLike) -> Output:
         self._check(params)
         x = jnp.asarray(x)
         x = x.astype(self._stable_dtype(params, x))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from densefn import activations, checks, constraints, initializers, param, precision, regularizers
 from densefn.activations import Activation
@@ -104,9 +105,8 @@ class Dense(Layer):
         )
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 
-    def forward(self, params: Params, x: Array) -> Output:
-        x = self._check(params, x)
-        y = contract(params["kernel"], x, self.policy.compute_dtype)
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        y = contract(params["kernel"], self._check(params, x), self.policy.compute_dtype)
         if self.use_bias:
             y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
         y = self._activate(y).astype(self.policy.output_dtype)

@@ -9,19 +9,20 @@ any number will do. How many entries come before it does not matter to a dense l
 
 import operator
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from densefn import param
 from densefn.errors import LayerTypeError, LayerValueError
 from densefn.values import Value
 
-Params = Mapping[str, Any]
+Params = Any
 Shape = tuple[int | None, ...]
 InputShape = Sequence[int | None]
 
@@ -52,7 +53,7 @@ class Layer(Value):
         """
 
     @abstractmethod
-    def forward(self, params: Params, x: Array) -> Output:
+    def forward(self, params: Params, x: ArrayLike) -> Output:
         """The output and the penalty.
 
         Args:
@@ -83,7 +84,7 @@ class Layer(Value):
         declared = self.declare(self.shape(input_shape))
         return param.initialize(declared, self.key(key))
 
-    def apply(self, params: Params, x: Array) -> Array:
+    def apply(self, params: Params, x: ArrayLike) -> Array:
         """The output, `[..., units]`: the value of `forward`, whose penalty jit removes as unused."""
         return self.forward(params, x).value
 

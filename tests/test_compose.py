@@ -102,9 +102,9 @@ class TestInitialValues:
     def test_a_sharded_init_equals_an_unsharded_one(self, key):
         model = Sequential(Dense(8), Repeat(Dense(8), 2))
         mesh = jax.make_mesh((2,), ("units",), axis_types=(jax.sharding.AxisType.Auto,))
-        sharded = jax.jit(
-            lambda key: model.init(key, (None, 8)), out_shardings=jax.NamedSharding(mesh, P("units"))
-        )(key)  # fmt: skip
+        sharded = jax.jit(lambda key: model.init(key, (None, 8)), out_shardings=jax.NamedSharding(mesh, P("units")))(
+            key
+        )
         chex.assert_trees_all_equal(sharded, model.init(key, (None, 8)))
 
 
@@ -170,7 +170,7 @@ class TestRepeat:
             gradient = jax.grad(lambda params, x: jnp.sum(layer.apply(params, x)))
             return sum(
                 len(jax.jit(function).lower(params, X).as_text().splitlines()) for function in (layer.apply, gradient)
-            )  # fmt: skip
+            )
 
         assert size(4) == size(256)
 
@@ -191,8 +191,11 @@ class TestDicts:
     def test_all_mistakes_are_told_with_their_paths(self):
         with pytest.raises(ValueError) as error:
             from_dict(
-                {"layer": "Sequential", "layers": [{"unit": 3}, {"units": 0, "activation": "rel"}, {"layer": "Dens"}, 3]}
-            )  # fmt: skip
+                {
+                    "layer": "Sequential",
+                    "layers": [{"unit": 3}, {"units": 0, "activation": "rel"}, {"layer": "Dens"}, 3],
+                }
+            )
         message = str(error.value)
         assert "layers[0].unit: unknown key 'unit'" in message
         assert "layers[0]: missing key 'units'" in message

@@ -45,8 +45,13 @@ def test_the_question_s_own_layer_has_2_560_000_parameters(key):
 
 def test_penalties_are_those_of_the_stored_parameters_and_of_the_output_over_the_batch(key):
     layer = Dense(
-        3, "tanh", bias_initializer="ones", kernel_regularizer=L2(0.1), bias_regularizer=L1(0.2), activity_regularizer="l1"
-    )  # fmt: skip
+        3,
+        "tanh",
+        bias_initializer="ones",
+        kernel_regularizer=L2(0.1),
+        bias_regularizer=L1(0.2),
+        activity_regularizer="l1",
+    )
     params = layer.init(key, (None, 5))
     x = jax.random.normal(key, (4, 6, 5))
     y, penalty = layer.forward(params, x)
@@ -157,8 +162,12 @@ class TestConstruction:
 
     def test_takes_classes_callables_and_numpy_integers(self, key):
         layer = Dense(
-            np.int64(3), jnp.sin, kernel_initializer=jax.nn.initializers.ones, kernel_regularizer=L2, kernel_constraint=abs
-        )  # fmt: skip
+            np.int64(3),
+            jnp.sin,
+            kernel_initializer=jax.nn.initializers.ones,
+            kernel_regularizer=L2,
+            kernel_constraint=abs,
+        )
         assert (layer.units, type(layer.units), layer.kernel_regularizer) == (3, int, L2())
         params = layer.init(key, (2,))
         np.testing.assert_allclose(layer.apply(params, jnp.ones(2)), np.full(3, np.sin(2)), rtol=1e-6)

@@ -158,7 +158,7 @@ def test_one_trace_serves_every_equal_layer(layer, params, x):
 
 
 def test_compares_hashes_prints_pickles_and_goes_to_a_dict_and_back(layer):
-    for same in (pickle.loads(pickle.dumps(layer)), from_dict(to_dict(layer)), eval(repr(layer), vars(densefn))):  # noqa: S307
+    for same in (pickle.loads(pickle.dumps(layer)), from_dict(to_dict(layer)), eval(repr(layer), vars(densefn))):
         assert same == layer
         assert hash(same) == hash(layer)
         assert repr(same) == repr(layer)

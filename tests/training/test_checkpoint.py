@@ -88,7 +88,10 @@ def array(value, **options):
         (lambda m: {k: v for k, v in m.items() if k != "layer.json"}, "layer.json"),
         (lambda m: {k: v for k, v in m.items() if k != "0/bias.npy"}, "expected the arrays"),
         (lambda m: {**m, "../evil.npy": b""}, "expected the arrays"),
-        (lambda m: {**m, "0/bias.npy": array(np.zeros(5, np.float32))}, r"0/bias of shape \(4,\) and float32, got \(5,\)"),
+        (
+            lambda m: {**m, "0/bias.npy": array(np.zeros(5, np.float32))},
+            r"0/bias of shape \(4,\) and float32, got \(5,\)",
+        ),
         (lambda m: {**m, "0/bias.npy": array(np.zeros(4, np.float64))}, "got .* and float64"),
         (lambda m: {**m, "0/bias.npy": array(np.array([None] * 4), allow_pickle=True)}, "and object"),
         (lambda m: {**m, "0/bias.npy": m["0/bias.npy"][:-4]}, "reshape"),
@@ -97,7 +100,7 @@ def array(value, **options):
         (lambda m: {**m, "layer.json": b"\xff"}, "utf-8"),
         (lambda m: {**m, "layer.json": json.dumps({"layer": {"layer": "os.system"}}).encode()}, "unknown layer"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_a_model_is_refused(path, change, message):
     rewritten(path, change)
     with pytest.raises(CheckpointError, match=message):

@@ -47,8 +47,12 @@ class TestRun:
 
     def test_leaves_its_files_and_no_others(self, run_dir):
         assert sorted(path.name for path in run_dir.iterdir()) == [
-            "config.toml", "curves.png", "metrics.jsonl", "model.npz", "report.html"
-        ]  # fmt: skip
+            "config.toml",
+            "curves.png",
+            "metrics.jsonl",
+            "model.npz",
+            "report.html",
+        ]
 
     def test_metrics_are_a_row_an_epoch(self, run_dir):
         keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds"]
@@ -179,7 +183,9 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
 
 def test_a_terminal_shows_a_live_bar(tmp_path):
     outer, inner = pty.openpty()
-    with start(tmp_path / "run", 30, stdout=inner, stderr=inner, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}) as process:  # fmt: skip
+    with start(
+        tmp_path / "run", 30, stdout=inner, stderr=inner, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    ) as process:
         os.close(inner)
         shown, deadline = b"", time.monotonic() + 120
         while time.monotonic() < deadline:

@@ -108,9 +108,13 @@ def test_all_mistakes_are_told_with_line_path_and_nearest_name(write):
             '{ name = "cosine_decay_schedule", init_value = 1, decay_steps = -5 }',
             "some.toml:16: optimizer.learning_rate: optax.cosine_decay_schedule refuses",
         ),
-        ("units = 12", "units = 12\nkernel_regularizer = { name = 'L2', l3 = 1 }", "some.toml:9: .*l3: unknown key 'l3'"),
+        (
+            "units = 12",
+            "units = 12\nkernel_regularizer = { name = 'L2', l3 = 1 }",
+            "some.toml:9: .*l3: unknown key 'l3'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_has_its_place(write, old, new, message):
     assert old in GOOD
     with pytest.raises(ConfigError, match=message):
@@ -134,9 +138,13 @@ class TestOverrides:
             ("train.seed = 7", lambda c: c.train.seed, 7),
             ("model.layers.0.units=20", lambda c: c.model.layers[0].units, 20),
             ("model.layers.0.use_bias=false", lambda c: c.model.layers[0].use_bias, False),
-            ("model.layers.1.kernel_constraint={name='MaxNorm'}", lambda c: c.model.layers[1].kernel_constraint, MaxNorm()),
+            (
+                "model.layers.1.kernel_constraint={name='MaxNorm'}",
+                lambda c: c.model.layers[1].kernel_constraint,
+                MaxNorm(),
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_changes_one_key(self, write, written, get, expected):
         path = write(GOOD)
         assert get(config.load(path, [written])) == expected
@@ -181,8 +189,11 @@ class TestFiles:
         with pytest.raises(ConfigError) as error:
             config.load(write(""))
         assert [line.split("missing key ")[1] for line in str(error.value).splitlines()] == [
-            "'data'", "'model'", "'optimizer'", "'train'"
-        ]  # fmt: skip
+            "'data'",
+            "'model'",
+            "'optimizer'",
+            "'train'",
+        ]
 
 
 class TestOptimizer:

@@ -22,7 +22,9 @@ from densefn.training.step import (
     squared_error,
 )
 
-MODEL = Sequential(Dense(5, "tanh", kernel_regularizer=L2(0.1), activity_regularizer="l1"), Dense(3, kernel_constraint=MaxNorm(0.5)))  # fmt: skip
+MODEL = Sequential(
+    Dense(5, "tanh", kernel_regularizer=L2(0.1), activity_regularizer="l1"), Dense(3, kernel_constraint=MaxNorm(0.5))
+)
 OPTIMIZER = optax.adam(0.1)
 
 
