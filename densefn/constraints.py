@@ -43,9 +43,9 @@ class Constraint(Value):
 class MaxNorm(Constraint):
     """Norms of at most `max_value`: `w * clip(norm, 0, max_value) / (epsilon + norm)`.
 
-    >>> MaxNorm(1.0)(jnp.array([[3.0, 0.3], [4.0, 0.4]])).round(4)
-    Array([[0.6, 0.3],
-           [0.8, 0.4]], dtype=float32)
+    >>> MaxNorm(2.5)(jnp.array([[3.0, 1.0], [4.0, 0.0]])).round(4)
+    Array([[1.5, 1. ],
+           [2. , 0. ]], dtype=float32)
     """
 
     max_value: Annotated[float, checks.number(minimum=0)] = 2.0
@@ -69,9 +69,9 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norms of one: `w / (epsilon + norm)`.
 
-    >>> UnitNorm()(jnp.array([[3.0, 0.0], [4.0, 0.0]])).round(4)
-    Array([[0.6, 0. ],
-           [0.8, 0. ]], dtype=float32)
+    >>> UnitNorm()(jnp.array([[3.0, 0.0], [0.0, 0.0]])).round(4)
+    Array([[1., 0.],
+           [0., 0.]], dtype=float32)
     """
 
     axis: _Axis = 0

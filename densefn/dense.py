@@ -106,7 +106,8 @@ class Dense(Layer):
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        y = contract(params["kernel"], self._check(params, x), self.policy.compute_dtype)
+        x = self._check(params, x)
+        y = contract(params["kernel"], x, self.policy.compute_dtype)
         if self.use_bias:
             y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
         y = self._activate(y).astype(self.policy.output_dtype)

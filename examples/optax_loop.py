@@ -46,7 +46,7 @@ def main() -> dict[str, float]:
     opt_state = OPTIMIZER.init(params)
     for rows in np.random.default_rng(0).integers(len(x), size=(STEPS, BATCH)):
         params, opt_state = step(params, opt_state, x[rows], y[rows])
-    accuracy = float(jnp.mean(jnp.argmax(MODEL.apply(params, held_out_x), axis=-1) == held_out_y))
+    accuracy = float(jnp.mean(jnp.argmax(MODEL.apply(params, jnp.asarray(held_out_x)), axis=-1) == held_out_y))
     longest = float(jnp.max(jnp.linalg.norm(params["0"]["kernel"], axis=0)))
     print(f"validation accuracy after {STEPS} steps: {accuracy:.3f}")
     print(f"longest column of the first kernel: {longest:.3f}")
