@@ -1,48 +1,232 @@
-"""Activations by Keras's names: functions of one array.
+"""Activations by Keras's names: functions of one array, with Keras's arguments and defaults.
 
-Source: `keras/src/activations/activations.py` of Keras 3.15.
+Most are one array entry at a time; `glu`, `softmax`, `log_softmax` and `sparsemax` work along an axis, and `glu` halves
+it. `Activation` is one of them with arguments of one's own.
+
+Source: `keras/src/activations/activations.py` of Keras 3.15, which several defaults come from: `gelu` is the exact one
+(that of `jax.nn` is its tanh approximation), and `leaky_relu` has a slope of 0.2 (0.01 in `jax.nn` and PyTorch).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from densefn.values import find
+from densefn import checks
+from densefn.values import Value, find
 
 
 def linear(x: Array) -> Array:
-    """The identity, Keras's name for no activation."""
+    """`x`, Keras's name for no activation."""
     return x
 
 
-NAMES: dict[str, Callable[[Array], Array]] = {
+def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+    """`max(x, 0)`.
+
+    With arguments: `min(x, max_value)` above the threshold, `negative_slope (x - threshold)` below it.
+
+    >>> relu(jnp.array([-1.0, 0.5, 9.0]), negative_slope=0.25, max_value=6.0)
+    Array([-0.25,  0.5 ,  6.  ], dtype=float32)
+    """
+    if threshold == 0.0:
+        above, below = jax.nn.relu(x), jax.nn.relu(-x)
+    else:
+        above, below = jnp.where(x > threshold, x, jnp.zeros_like(x)), jax.nn.relu(threshold - x)
+    kept = above if max_value is None else jnp.clip(above, 0.0, max_value)
+    return kept - negative_slope * below if negative_slope else kept
+
+
+def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
+    """`x` where `x >= 0`, `negative_slope x` elsewhere."""
+    return jax.nn.leaky_relu(x, negative_slope)
+
+
+def gelu(x: Array, approximate: bool = False) -> Array:
+    """`x Phi(x)`, with the normal distribution's Phi, or its approximation by tanh."""
+    return jax.nn.gelu(x, approximate)
+
+
+def squareplus(x: Array, b: float = 4.0) -> Array:
+    """`(x + sqrt(x^2 + b)) / 2`."""
+    return jax.nn.squareplus(x, b)
+
+
+def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`sign(x) max(|x| - threshold, 0)`."""
+    nearer = jnp.where(x < -threshold, x + threshold, jnp.zeros_like(x))
+    return jnp.where(x > threshold, x - threshold, nearer)
+
+
+def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`x` where `|x| > threshold`, 0 elsewhere."""
+    return jnp.where(jnp.abs(x) > threshold, x, jnp.zeros_like(x))
+
+
+def tanh_shrink(x: Array) -> Array:
+    """`x - tanh(x)`."""
+    return x - jnp.tanh(x)
+
+
+def threshold(x: Array, threshold: float, default_value: float) -> Array:
+    """`x` where `x > threshold`, `default_value` elsewhere. Its arguments have no defaults: use `Activation`."""
+    return jnp.where(x > threshold, x, jnp.full_like(x, default_value))
+
+
+def sparsemax(x: Array, axis: int = -1) -> Array:
+    """The point of the probability simplex that is nearest to `x`.
+
+    `max(x - tau, 0)`, with the tau for which it sums to 1: `tau = (z_1 + ... + z_k - 1) / k` for the entries
+    `z_1 >= z_2 >= ...` of `x` and the largest `k` with `1 + k z_k > z_1 + ... + z_k`.
+
+    Reference: Martins and Astudillo, "From Softmax to Sparsemax", 2016.
+
+    >>> sparsemax(jnp.array([0.5, 0.0, -3.0]))
+    Array([0.75, 0.25, 0.  ], dtype=float32)
+    """
+    x = jnp.moveaxis(x, axis, -1)
+    z = -jnp.sort(-x, axis=-1)
+    sums = jnp.cumsum(z, axis=-1)
+    k = jnp.broadcast_to(jnp.arange(1, x.shape[-1] + 1, dtype=x.dtype), x.shape)
+    supported = 1 + k * z > sums
+    size = jnp.sum(supported, axis=-1, keepdims=True, dtype=x.dtype)
+    tau = (jnp.sum(jnp.where(supported, z, jnp.zeros_like(z)), axis=-1, keepdims=True) - 1) / size
+    return jnp.moveaxis(jax.nn.relu(x - tau), -1, axis)
+
+
+NAMES: dict[str, Callable[..., Array]] = {
+    "celu": jax.nn.celu,
+    "elu": jax.nn.elu,
+    "exponential": jnp.exp,
+    "gelu": gelu,
+    "glu": jax.nn.glu,
+    "hard_shrink": hard_shrink,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "hard_silu": jax.nn.hard_silu,
+    "hard_swish": jax.nn.hard_silu,
+    "hard_tanh": jax.nn.hard_tanh,
+    "leaky_relu": leaky_relu,
     "linear": linear,
-    "relu": jax.nn.relu,
-    # Keras's gelu is the exact one; jax.nn's default is the tanh approximation.
-    "gelu": partial(jax.nn.gelu, approximate=False),
-    "tanh": jax.numpy.tanh,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "log_softmax": jax.nn.log_softmax,
+    "mish": jax.nn.mish,
+    "relu": relu,
+    "relu6": jax.nn.relu6,
+    "selu": jax.nn.selu,
     "sigmoid": jax.nn.sigmoid,
+    "silu": jax.nn.silu,
+    "soft_shrink": soft_shrink,
     "softmax": jax.nn.softmax,
+    "softplus": jax.nn.softplus,
+    "softsign": jax.nn.soft_sign,
+    "sparse_plus": jax.nn.sparse_plus,
+    "sparse_sigmoid": jax.nn.sparse_sigmoid,
+    "sparsemax": sparsemax,
+    "squareplus": squareplus,
+    "swish": jax.nn.silu,
+    "tanh": jnp.tanh,
+    "tanh_shrink": tanh_shrink,
+    "threshold": threshold,
+}
+
+_ARGUMENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "celu": {"alpha": checks.number()},
+    "elu": {"alpha": checks.number()},
+    "gelu": {"approximate": checks.flag},
+    "glu": {"axis": checks.integer},
+    "hard_shrink": {"threshold": checks.number()},
+    "leaky_relu": {"negative_slope": checks.number()},
+    "log_softmax": {"axis": checks.integer},
+    "relu": {
+        "negative_slope": checks.number(minimum=0),
+        "max_value": checks.optional(checks.number(minimum=0)),
+        "threshold": checks.number(minimum=0),
+    },
+    "soft_shrink": {"threshold": checks.number()},
+    "softmax": {"axis": checks.integer},
+    "sparsemax": {"axis": checks.integer},
+    "squareplus": {"b": checks.number(minimum=0)},
+    "threshold": {"threshold": checks.number(), "default_value": checks.number()},
 }
 
 
+class Activation(Value):
+    """An activation with arguments of one's own; equal by value, and a table in a file.
+
+    Args:
+      name: Keras's name of the activation.
+      **arguments: of the function with that name.
+
+    Raises:
+      ValueError, TypeError: if there is no such activation, or it does not take these arguments.
+
+    >>> Activation("leaky_relu", negative_slope=0.5)(jnp.array([-2.0, 2.0]))
+    Array([-1.,  2.], dtype=float32)
+    >>> Activation("threshold", threshold=1.0, default_value=0.0)
+    Activation('threshold', threshold=1.0, default_value=0.0)
+    """
+
+    tag: ClassVar[str | None] = "name"
+
+    name: Annotated[str, checks.text]
+    arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
+
+    def __init__(self, name: str, **arguments: Any):
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "arguments", tuple(arguments.items()))
+        self.__post_init__()
+
+    @classmethod
+    def from_fields(cls, **stored: Any) -> "Activation":
+        return cls(stored["name"], **dict(stored["arguments"]))
+
+    def check_together(self) -> None:
+        find(NAMES, self.name, "activation")
+        given = {name: self._checked(name, value) for name, value in self.arguments}
+        if self.name == "threshold" and len(given) < 2:
+            raise ValueError(
+                "threshold needs both of its arguments, threshold and default_value, given by an Activation"
+            )
+        object.__setattr__(
+            self, "arguments", tuple((name, given[name]) for name in _ARGUMENTS.get(self.name, {}) if name in given)
+        )
+
+    def _checked(self, argument: str, given: Any) -> Any:
+        check = find(_ARGUMENTS.get(self.name, {}), argument, f"argument of {self.name}")
+        try:
+            return check(given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self.name}: {argument}: {error}") from None
+
+    def __call__(self, x: Array) -> Array:
+        return NAMES[self.name](x, **dict(self.arguments))
+
+    def __repr__(self) -> str:
+        return f"Activation({', '.join([repr(self.name), *(f'{name}={value!r}' for name, value in self.arguments)])})"
+
+    def to_table(self) -> dict[str, Any]:
+        return {"name": self.name} | {name: value for name, value in self.arguments if value is not None}
+
+
 def check(given: Any) -> Any:
-    """The check of an activation field: a name or a function of one array."""
+    """The check of an activation field: a name, an `Activation` or a table of one, or a function of one array."""
     if isinstance(given, str):
-        get(given)
-        return given
+        return Activation(given).name
+    if isinstance(given, Mapping):
+        if "name" not in given:
+            raise ValueError(f"expected a table with the name of an activation and its arguments, got {dict(given)!r}")
+        return Activation(**given)
     if callable(given):
         return given
     raise TypeError(f"expected an activation: a name ({', '.join(NAMES)}) or a function of one array, got {given!r}")
 
 
-Activation = Annotated[str | Callable[[Array], Array], check]
+AnyActivation = Annotated[str | Activation | Callable[[Array], Array], check]
 
 
-def get(activation: Activation) -> Callable[[Array], Array]:
+def get(activation: AnyActivation) -> Callable[[Array], Array]:
     """The function that an activation field stands for.
 
     Args:
@@ -51,7 +235,14 @@ def get(activation: Activation) -> Callable[[Array], Array]:
     Raises:
       ValueError: if there is no such name.
 
-    >>> get("relu")(jax.numpy.array([-1.0, 2.0]))
+    >>> get("relu")(jnp.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
     """
     return find(NAMES, activation, "activation") if isinstance(activation, str) else activation
+
+
+def name_of(activation: AnyActivation | None) -> str | None:
+    """The name of an activation that has one; None is linear."""
+    if isinstance(activation, Activation):
+        return activation.name
+    return "linear" if activation is None else activation if isinstance(activation, str) else None

@@ -15,8 +15,9 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 
-def whole(*, minimum: int) -> Callable[[Any], int]:
-    """A whole number, NumPy's included; a bool is not one."""
+def whole(*, minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
+    """A whole number within bounds, NumPy's included; a bool is not one."""
+    expected = f"a whole number of at least {minimum}" + (f" and at most {maximum}" if maximum is not None else "")
 
     def check(given: Any) -> int:
         try:
@@ -24,9 +25,9 @@ def whole(*, minimum: int) -> Callable[[Any], int]:
         except TypeError:
             stored = None
         if isinstance(given, bool) or stored is None:
-            raise TypeError(f"expected a whole number of at least {minimum}, got {given!r}")
-        if stored < minimum:
-            raise ValueError(f"expected a whole number of at least {minimum}, got {given!r}")
+            raise TypeError(f"expected {expected}, got {given!r}")
+        if stored < minimum or (maximum is not None and stored > maximum):
+            raise ValueError(f"expected {expected}, got {given!r}")
         return stored
 
     return check
@@ -70,6 +71,17 @@ def text(given: Any) -> str:
     return given
 
 
+def choice(*names: str) -> Callable[[Any], str]:
+    """One of a few words."""
+
+    def check(given: Any) -> str:
+        if given not in names:
+            raise ValueError(f"expected one of {', '.join(names)}, got {given!r}")
+        return given
+
+    return check
+
+
 def optional(check: Callable[[Any], T]) -> Callable[[Any], T | None]:
     """None, or what `check` accepts."""
     return lambda given: None if given is None else check(given)
@@ -95,7 +107,7 @@ def named(kind: str, names: Mapping[str, Any], base: type[Value]) -> Callable[[A
       kind: what the names are names of, for messages.
       names: the classes by name.
       base: the class that they share; its `tag` is the key that holds the name in a table, such as
-        `{name = "L2", l2 = 1e-4}`.
+        `{name = "L2", l2 = 1e-4}`. Keras's form of it, `{class_name = "L2", config = {l2 = 1e-4}}`, does as well.
     """
 
     def check(given: Any) -> Any:
@@ -103,7 +115,7 @@ def named(kind: str, names: Mapping[str, Any], base: type[Value]) -> Callable[[A
             find(names, given, kind)
             return given
         if isinstance(given, Mapping):
-            return described(kind, names, given, str(base.tag))
+            return described(kind, names, _plain(given, str(base.tag)), str(base.tag))
         if isinstance(given, type) and issubclass(given, base):
             return given()
         if isinstance(given, base) or callable(given):
@@ -111,6 +123,18 @@ def named(kind: str, names: Mapping[str, Any], base: type[Value]) -> Callable[[A
         raise TypeError(f"expected {kind}: a name ({', '.join(names)}), a value or a function; got {given!r}")
 
     return check
+
+
+def _plain(table: Mapping[str, Any], tag: str) -> Mapping[str, Any]:
+    """Turns the table that Keras's `serialize` makes of an object into one of ours; leaves ours as it is."""
+    if "class_name" not in table:
+        return table
+    unknown = set(table) - {"class_name", "config", "module", "registered_name"}
+    config = table.get("config") or {}
+    if unknown or not isinstance(config, Mapping):
+        raise TypeError(f'expected {{"class_name": ..., "config": {{...}}}} as Keras writes it, got {dict(table)!r}')
+    # Keras gives the axes of a kernel to its initializer; None, as everywhere, means that there is nothing to say.
+    return {tag: table["class_name"], **{key: value for key, value in config.items() if value is not None}}
 
 
 def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any], tag: str) -> V:
@@ -127,7 +151,7 @@ def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any],
 
 def resolve(names: Mapping[str, type[Value]], stored: Any) -> Any:
     """The value or function that a field stands for: a name is its class with the defaults."""
-    return names[stored]() if isinstance(stored, str) else stored
+    return names[stored].from_fields() if isinstance(stored, str) else stored
 
 
 def both_cases(*classes: type[V]) -> dict[str, type[V]]:

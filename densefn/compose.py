@@ -13,7 +13,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from densefn import activations, checks, param
-from densefn.activations import Activation
+from densefn.activations import AnyActivation
 from densefn.dense import Dense
 from densefn.errors import LayerTypeError, LayerValueError, at
 from densefn.layer import InputShape, Layer, Output, Params, Shape
@@ -36,7 +36,7 @@ def as_layer(given: Any) -> Layer:
     if isinstance(given, Mapping):
         return checks.described("layer", NAMES, {"layer": "Dense", **given}, "layer")
     if isinstance(given, str) or (callable(given) and not isinstance(given, type)):
-        return Function(cast("Activation", given))
+        return Function(cast("AnyActivation", given))
     raise TypeError(f"expected a layer, or a function of one array, got {given!r}")
 
 
@@ -67,7 +67,7 @@ class Function(Layer):
     Array([0., 2.], dtype=float32)
     """
 
-    function: Annotated[Activation, activations.check]
+    function: AnyActivation
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return {}
@@ -234,7 +234,7 @@ class Repeat(Layer):
     def _check(self, params: Params) -> None:
         for path, w in jax.tree_util.tree_leaves_with_path(params):
             if w.shape[:1] != (self.times,):
-                name = jax.tree_util.keystr(path, simple=True, separator="/")
+                name = param.name_of(path)
                 raise LayerValueError(
                     self, f"expected params stacked [{self.times}, ...], got {name} of shape {list(w.shape)}"
                 )

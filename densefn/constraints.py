@@ -55,6 +55,39 @@ class MaxNorm(Constraint):
         return _rescale(w, self.axis, lambda norm: jnp.clip(norm, 0, self.max_value))
 
 
+class MinMaxNorm(Constraint):
+    """Norms between two bounds: `w * d / (epsilon + norm)`.
+
+    The norm that it aims at is `d = rate * clip(norm, min_value, max_value) + (1 - rate) * norm`. A column
+    of zeros stays one. With a rate below 1 each projection goes a part of the way.
+
+    Args:
+      min_value: the least norm.
+      max_value: the greatest.
+      rate: the part of the way, in [0, 1].
+      axis: along which norms are taken.
+
+    >>> MinMaxNorm(2.0, 2.5)(jnp.array([[3.0, 1.0], [4.0, 0.0]])).round(4)
+    Array([[1.5, 2. ],
+           [2. , 0. ]], dtype=float32)
+    """
+
+    min_value: Annotated[float, checks.number(minimum=0)] = 0.0
+    max_value: Annotated[float, checks.number(minimum=0)] = 1.0
+    rate: Annotated[float, checks.number(minimum=0, maximum=1)] = 1.0
+    axis: _Axis = 0
+
+    def check_together(self) -> None:
+        if self.min_value > self.max_value:
+            raise ValueError(f"MinMaxNorm: expected min_value <= max_value, got {self.min_value} > {self.max_value}")
+
+    def __call__(self, w: Array) -> Array:
+        return _rescale(w, self.axis, self._target)
+
+    def _target(self, norm: Array) -> Array:
+        return self.rate * jnp.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
+
+
 class NonNeg(Constraint):
     """No negative entries: `max(w, 0)`.
 
@@ -87,7 +120,7 @@ def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Ar
     return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
 
 
-NAMES: dict[str, type[Constraint]] = checks.both_cases(MaxNorm, NonNeg, UnitNorm)
+NAMES: dict[str, type[Constraint]] = checks.both_cases(MaxNorm, MinMaxNorm, NonNeg, UnitNorm)
 
 AnyConstraint = Annotated[
     str | Constraint | Callable[[Array], Array] | None,

@@ -11,9 +11,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import activations, checks, constraints, initializers, param, precision, regularizers
-from densefn.activations import Activation
+from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.errors import LayerTypeError, LayerValueError
+from densefn.fans import Fans
 from densefn.initializers import AnyInitializer
 from densefn.kernel import contract
 from densefn.layer import InputShape, Layer, Output, Params, Shape
@@ -64,7 +65,7 @@ class Dense(Layer):
     """
 
     units: Annotated[int, checks.whole(minimum=1)]
-    activation: Annotated[Activation | None, checks.optional(activations.check)] = None
+    activation: Annotated[AnyActivation | None, checks.optional(activations.check)] = None
     _: KW_ONLY
     use_bias: Annotated[bool, checks.flag] = True
     kernel_initializer: AnyInitializer = "glorot_uniform"
@@ -77,6 +78,10 @@ class Dense(Layer):
     dtype: AnyPolicy = "float32"
 
     def check_together(self) -> None:
+        if activations.name_of(self.activation) == "glu" and self.units % 2:
+            raise ValueError(
+                f"Dense: glu needs an even number of units, of which it makes half, got units={self.units}"
+            )
         for name in ("bias_regularizer", "bias_constraint"):
             if not self.use_bias and getattr(self, name) is not None:
                 raise ValueError(f"Dense: {name} has no effect with use_bias=False; leave one of them out")
@@ -88,6 +93,7 @@ class Dense(Layer):
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         features = None if input_shape is None else input_shape[-1]
+        inputs = features or 0
         dtype = self.policy.param_dtype
         kernel = Param(
             (features, self.units),
@@ -95,6 +101,7 @@ class Dense(Layer):
             initializers.get(self.kernel_initializer),
             regularizers.get(self.kernel_regularizer),
             constraints.get(self.kernel_constraint),
+            Fans(inputs, self.units, inputs),
         )
         bias = Param(
             (self.units,),
@@ -102,6 +109,7 @@ class Dense(Layer):
             initializers.get(self.bias_initializer),
             regularizers.get(self.bias_regularizer),
             constraints.get(self.bias_constraint),
+            Fans(self.units, self.units, inputs),
         )
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from densefn.fans import Fans, fans_of
+from densefn.initializers import Initializer
 from densefn.kernel import materialize
 from densefn.precision import add
 
@@ -27,17 +29,19 @@ class Param:
     Attributes:
       shape: of one array. An entry is None where it depends on an input shape that is not known.
       dtype: in which the parameter is stored.
-      initializer: a function of key, shape and dtype.
+      initializer: draws one array.
       regularizer: a function of the array that gives its penalty, or None.
       constraint: a projection of the array, or None.
+      fans: of one array, for its initializer; None for those that Keras sees in the shape.
       stack: the sizes of the leading axes along which repetitions lie.
     """
 
     shape: tuple[int | None, ...]
     dtype: Any
-    initializer: Callable[..., Array]
+    initializer: Initializer
     regularizer: Callable[[Array], Array] | None = None
     constraint: Callable[[Array], Array] | None = None
+    fans: Fans | None = None
     stack: tuple[int, ...] = ()
 
     @property
@@ -61,20 +65,35 @@ def initialize(declared: Any, key: Array) -> Any:
 
     A value depends on the key, on the parameter's path and on the index of the repetition, and on nothing else: the
     other parameters may come and go.
+
+    Raises:
+      ValueError: with the parameter's path, if its initializer cannot draw it.
     """
-    return jax.tree_util.tree_map_with_path(lambda path, p: _draw(p, fold(key, path)), declared)
+    return jax.tree_util.tree_map_with_path(lambda path, p: _first(name_of(path), p, key), declared)
 
 
-def fold(key: Array, path: tuple[Any, ...]) -> Array:
-    """The key of one parameter: the model's, with a hash of the path folded in."""
-    name = jax.tree_util.keystr(path, simple=True, separator="/")
+def name_of(path: tuple[Any, ...]) -> str:
+    """The path of a parameter as it is written: `"0/kernel"`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def fold(key: Array, name: str) -> Array:
+    """The key of one parameter: the model's, with a hash of the parameter's path folded in."""
     digest = hashlib.sha256(name.encode()).digest()
     return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[:4], "big")))
 
 
+def _first(name: str, p: Param, key: Array) -> Array:
+    try:
+        return _draw(p, fold(key, name))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def _draw(p: Param, key: Array) -> Array:
     if not p.stack:
-        return p.initializer(key, p.shape, p.dtype)
+        shape = tuple(n or 0 for n in p.shape)
+        return p.initializer.draw(key, shape, p.dtype, p.fans or fans_of(shape))
     repetition = replace(p, stack=p.stack[1:])
     return jax.vmap(lambda i: _draw(repetition, jax.random.fold_in(key, i)))(jnp.arange(p.stack[0]))
 

@@ -9,12 +9,17 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from densefn import checks
+from densefn.dot import dot
 from densefn.precision import widen
 from densefn.values import Value
+
+# Keras's floor of a norm that is divided by.
+_EPSILON = 1e-7
 
 _Factor = Annotated[float, checks.number(minimum=0)]
 
@@ -55,7 +60,55 @@ class L2(Regularizer):
         return self.l2 * jnp.sum(jnp.square(widen(w)))
 
 
-NAMES: dict[str, type[Regularizer]] = checks.both_cases(L1, L2)
+class L1L2(Regularizer):
+    """`l1 * sum(|w|) + l2 * sum(w^2)`.
+
+    The names alone, `"l1l2"` and `"l1_l2"`, stand for `L1L2(0.01, 0.01)`, as Keras documents it (its code gives no
+    penalty for the one, and an error for the other).
+
+    >>> float(L1L2(0.5, 0.1)(jnp.array([3.0, -4.0])))
+    6.0
+    """
+
+    l1: _Factor = 0.01
+    l2: _Factor = 0.01
+
+    def __call__(self, w: Array) -> Array:
+        return L1(self.l1)(w) + L2(self.l2)(w)
+
+
+class OrthogonalRegularizer(Regularizer):
+    """`factor` times the mean of |cos| of the angles between the rows of a matrix, or between its columns.
+
+    The rows of a kernel `[in, units]` belong to the inputs, the columns to the units. A row of zeros is at right angles
+    to every other; a matrix of one row has no pairs, and no penalty (Keras gives NaN).
+
+    Args:
+      factor: of the mean.
+      mode: `"rows"` or `"columns"`.
+
+    >>> OrthogonalRegularizer(1.0)(jnp.array([[1.0, 0.0], [2.0, 0.0]]))
+    Array(1., dtype=float32)
+    """
+
+    factor: _Factor = 0.01
+    mode: Annotated[str, checks.choice("rows", "columns")] = "rows"
+
+    def __call__(self, w: Array) -> Array:
+        if w.ndim != 2:
+            raise ValueError(f"OrthogonalRegularizer: expected a matrix, got shape {w.shape}; use it for kernels")
+        rows = widen(w if self.mode == "rows" else w.T)
+        square = jnp.sum(jnp.square(rows), axis=1, keepdims=True)
+        unit = rows * jax.lax.rsqrt(jnp.maximum(square, _EPSILON**2))
+        pairs = len(rows) * (len(rows) - 1) / 2
+        cosines = jnp.triu(jnp.abs(dot(unit, unit.T)), k=1)
+        return self.factor * jnp.sum(cosines) / max(pairs, 1)
+
+
+NAMES: dict[str, type[Regularizer]] = {
+    **checks.both_cases(L1, L2, L1L2, OrthogonalRegularizer),
+    "l1_l2": L1L2,
+}
 
 AnyRegularizer = Annotated[
     str | Regularizer | Callable[[Array], Array] | None,

@@ -66,10 +66,6 @@ class TestInitializers:
         layer = Dense(3, bias_initializer="ones")
         np.testing.assert_array_equal(layer.apply(layer.init(key, (None, 0)), jnp.ones((2, 0))), np.ones((2, 3)))
 
-    def test_more_than_a_matrix_has_no_known_fans(self, key):
-        with pytest.raises(ValueError, match="expected a vector or a matrix"):
-            initializers.get("he_normal")(key, (2, 3, 4), jnp.float32)
-
 
 class TestRegularizers:
     def test_are_their_formulas(self):

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from densefn.layer import InputShape, Layer
-from densefn.param import Param
+from densefn.param import Param, name_of
 from densefn.serialize import from_dict, to_dict
 
 _DESCRIPTION = "layer.json"
@@ -95,7 +95,7 @@ def write(path: Path, content: bytes) -> None:
 
 def _named(tree: Any) -> Iterator[tuple[str, Any]]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
+        yield name_of(path), leaf
 
 
 def _read(archive: zipfile.ZipFile, name: str, p: Param) -> Array:
