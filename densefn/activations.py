@@ -226,11 +226,11 @@ def check(given: Any) -> Any:
 AnyActivation = Annotated[str | Activation | Callable[[Array], Array], check]
 
 
-def get(activation: AnyActivation) -> Callable[[Array], Array]:
+def get(activation: AnyActivation | None) -> Callable[[Array], Array]:
     """The function that an activation field stands for.
 
     Args:
-      activation: a name or a function.
+      activation: a name or a function; None is linear.
 
     Raises:
       ValueError: if there is no such name.
@@ -238,7 +238,20 @@ def get(activation: AnyActivation) -> Callable[[Array], Array]:
     >>> get("relu")(jnp.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
     """
+    if activation is None:
+        return linear
     return find(NAMES, activation, "activation") if isinstance(activation, str) else activation
+
+
+def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """The shape of what an activation makes of an array; entries that are None stay so.
+
+    >>> output_shape("glu", (None, 6))
+    (None, 3)
+    """
+    trial = jax.ShapeDtypeStruct(tuple(1 if n is None else n for n in shape), jnp.float32)
+    made = jax.eval_shape(get(activation), trial).shape
+    return tuple(None if n is None else m for n, m in zip(shape, made, strict=True))
 
 
 def name_of(activation: AnyActivation | None) -> str | None:

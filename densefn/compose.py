@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from densefn import activations, checks, param
 from densefn.activations import AnyActivation
 from densefn.dense import Dense
+from densefn.einsum import Einsum
 from densefn.errors import LayerTypeError, LayerValueError, at
 from densefn.layer import InputShape, Layer, Output, Params, Shape
 from densefn.precision import add
@@ -131,7 +132,7 @@ class Sequential(Layer):
         return {name: params for name, params in declared.items() if params}
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        self._check(params)
+        self.keys(params)
         penalty = jnp.zeros((), jnp.float32)
         for name, layer in self.named():
             with at(name):
@@ -145,12 +146,6 @@ class Sequential(Layer):
             with at(name):
                 shape = layer.output_shape(shape)
         return shape
-
-    def _check(self, params: Params) -> None:
-        expected = list(self.declare())
-        if not isinstance(params, Mapping) or set(params) != set(expected):
-            got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
-            raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
 
 
 class Residual(Layer):
@@ -248,4 +243,4 @@ def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     return shape
 
 
-NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in (Dense, Sequential, Residual, Repeat, Function)}
+NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in (Dense, Einsum, Sequential, Residual, Repeat, Function)}

@@ -1,19 +1,16 @@
 """`Dense`, the layer that this package is about."""
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import activations, checks, constraints, initializers, param, precision, regularizers
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
-from densefn.errors import LayerTypeError, LayerValueError
+from densefn.errors import LayerValueError
 from densefn.fans import Fans
 from densefn.initializers import AnyInitializer
 from densefn.kernel import contract
@@ -53,6 +50,7 @@ class Dense(Layer):
     Raises:
       ValueError, TypeError: on construction, for an argument that is not of these.
 
+    >>> import jax
     >>> layer = Dense(2, "relu", kernel_initializer="ones")
     >>> params = layer.init(jax.random.key(0), (None, 3))
     >>> layer.apply(params, jnp.array([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]]))
@@ -114,34 +112,21 @@ class Dense(Layer):
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        x = self._check(params, x)
+        x = self.array(x)
+        self._check(params, x)
         y = contract(params["kernel"], x, self.policy.compute_dtype)
         if self.use_bias:
             y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
-        y = self._activate(y).astype(self.policy.output_dtype)
-        return Output(y, add(param.penalty(self.declare(), params), self._activity_penalty(y)))
+        y = activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        batch = y.shape[0] if y.ndim > 1 else 1
+        activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
+        return Output(y, add(param.penalty(self.declare(), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        units = jax.eval_shape(self._activate, jax.ShapeDtypeStruct((1, self.units), jnp.float32)).shape[-1]
-        return (*self.shape(input_shape)[:-1], units)
+        return activations.output_shape(self.activation, (*self.shape(input_shape)[:-1], self.units))
 
-    def _activate(self, y: Array) -> Array:
-        return y if self.activation is None else activations.get(self.activation)(y)
-
-    def _activity_penalty(self, y: Array) -> Array:
-        regularizer = regularizers.get(self.activity_regularizer)
-        if regularizer is None:
-            return jnp.zeros((), jnp.float32)
-        batch = y.shape[0] if y.ndim > 1 else 1
-        return regularizer(y) / max(batch, 1)
-
-    def _check(self, params: Params, x: Any) -> Array:
-        """Checks that parameters and input fit, and gives the input as an array."""
-        x = self._array(x)
-        expected = list(self.declare())
-        if not isinstance(params, Mapping) or set(params) != set(expected):
-            got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
-            raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
+    def _check(self, params: Params, x: Array) -> None:
+        self.keys(params)
         kernel = params["kernel"].shape
         if len(kernel) != 2 or kernel[1] != self.units:
             hint = "; for an ensemble use jax.vmap" if len(kernel) > 2 else ""
@@ -154,14 +139,3 @@ class Dense(Layer):
                 f"expected x[..., {kernel[0]}] (kernel is {list(kernel)}), got x of shape {x.shape}; "
                 f"the layer was initialised for {kernel[0]} features",
             )
-        return x
-
-    def _array(self, x: Any) -> Array:
-        if not isinstance(x, jax.Array | np.ndarray):
-            try:
-                x = np.asarray(x)
-            except ValueError:
-                raise LayerTypeError(self, f"expected an array of numbers, got {type(x).__name__}") from None
-        if x.dtype.kind in "OSUc":
-            raise LayerTypeError(self, f"expected an array of real numbers, got dtype {x.dtype}")
-        return jnp.asarray(x)

@@ -9,11 +9,12 @@ any number will do. How many entries come before it does not matter to a dense l
 
 import operator
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike
@@ -113,6 +114,32 @@ class Layer(Value):
                 self, f"expected an input shape whose last entry is the number of features, got {tuple(given)}"
             )
         return shape
+
+    def array(self, given: Any) -> Array:
+        """Checks an input, and gives it as an array.
+
+        Raises:
+          TypeError: unless it is an array of real numbers, or lists of them.
+        """
+        if not isinstance(given, jax.Array | np.ndarray):
+            try:
+                given = np.asarray(given)
+            except ValueError:
+                raise LayerTypeError(self, f"expected an array of numbers, got {type(given).__name__}") from None
+        if given.dtype.kind in "OSUc":
+            raise LayerTypeError(self, f"expected an array of real numbers, got dtype {given.dtype}")
+        return jnp.asarray(given)
+
+    def keys(self, params: Params) -> None:
+        """Checks that parameters have the keys that are declared.
+
+        Raises:
+          ValueError: if they have others.
+        """
+        expected = list(self.declare())
+        if not isinstance(params, Mapping) or set(params) != set(expected):
+            got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
+            raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
 
     def key(self, given: Array) -> Array:
         """Checks a random key, typed or raw.

@@ -106,6 +106,11 @@ def penalty(declared: Any, params: Any) -> Array:
     return functools.reduce(add, jax.tree.leaves(penalties), jnp.zeros((), jnp.float32))
 
 
+def activity_penalty(regularizer: Callable[[Array], Array] | None, y: Array, batch: int) -> Array:
+    """The penalty of an output: the mean over the examples of its batch."""
+    return jnp.zeros((), jnp.float32) if regularizer is None else regularizer(y) / max(batch, 1)
+
+
 def project(declared: Any, params: Any) -> Any:
     """Applies the constraint of every parameter that has one."""
     return jax.tree.map(lambda p, w: _each(p.constraint, p, w) if p.constraint else w, declared, params)

@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 
 # Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
 ROOMS = [
-    {"values", "errors"},
+    {"values", "errors", "equation"},
     {"checks"},
     {"precision", "activations"},
     {"dot", "fans"},
     {"initializers", "regularizers", "constraints", "kernel"},
     {"param"},
     {"layer"},
-    {"dense"},
+    {"dense", "einsum"},
     {"compose"},
     {"serialize", "summary"},
     {""},  # the package itself: a table of contents

@@ -11,7 +11,21 @@ from jax import P
 from jax.test_util import check_grads
 
 import densefn
-from densefn import L1, L2, Dense, Function, MaxNorm, NonNeg, Repeat, Residual, Sequential, UnitNorm, from_dict, to_dict
+from densefn import (
+    L1,
+    L2,
+    Dense,
+    Einsum,
+    Function,
+    MaxNorm,
+    NonNeg,
+    Repeat,
+    Residual,
+    Sequential,
+    UnitNorm,
+    from_dict,
+    to_dict,
+)
 
 WIDTH = 6
 SHAPE = (None, WIDTH)
@@ -47,6 +61,19 @@ def function(dtype):
     return Function("sigmoid")
 
 
+def einsum(dtype):
+    return Einsum(
+        "...i,oi->...o",
+        5,
+        "tanh",
+        kernel_regularizer=L2(0.1),
+        activity_regularizer="l1l2",
+        kernel_constraint=MaxNorm(0.5, axis=-1),
+        bias_initializer="torch_default",
+        dtype=dtype,
+    )
+
+
 def sequential(dtype):
     return Sequential(Dense(3, "tanh", kernel_constraint=UnitNorm(), dtype=dtype), "softmax", Dense(2, dtype=dtype))
 
@@ -64,7 +91,7 @@ def nested(dtype):
     return Sequential(Repeat(Residual(inner), times=2), Repeat(Repeat(everything(dtype), times=2), times=2), "tanh")
 
 
-MAKERS = [dense, no_bias, everything, function, sequential, residual, repeat, nested]
+MAKERS = [dense, no_bias, everything, einsum, function, sequential, residual, repeat, nested]
 
 
 @pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)

@@ -1,0 +1,216 @@
+"""`Einsum`, a dense layer over any axes: `y = activation(einsum(equation, x, kernel) + bias)`."""
+
+import math
+from dataclasses import KW_ONLY
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from densefn import activations, checks, constraints, initializers, param, precision, regularizers
+from densefn.activations import AnyActivation
+from densefn.constraints import AnyConstraint
+from densefn.dot import einsum
+from densefn.equation import ELLIPSIS, Equation, parse
+from densefn.errors import LayerValueError
+from densefn.fans import Fans, fans_of
+from densefn.initializers import AnyInitializer, Initializer
+from densefn.kernel import materialize
+from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.param import Param
+from densefn.precision import AnyPolicy, Policy, add
+from densefn.regularizers import AnyRegularizer
+
+
+def _equation(given: Any) -> str:
+    parse(checks.text(given))
+    return given.replace(" ", "")
+
+
+def _units(given: Any) -> int | tuple[int, ...]:
+    check = checks.whole(minimum=1)
+    return tuple(map(check, given)) if isinstance(given, list | tuple) else check(given)
+
+
+class Arranged(Initializer):
+    """Draws each expert's kernel as a matrix `[in, out]`, and puts all axes into the equation's order.
+
+    Args:
+      initializer: draws the matrix.
+      experts: the sizes of the experts' axes.
+      inputs: the sizes of the contracted axes.
+      units: the sizes of the new axes.
+      order: the position of each axis of the kernel among experts, inputs and units.
+    """
+
+    initializer: Annotated[Initializer, initializers.get]
+    experts: Annotated[tuple[int, ...], tuple]
+    inputs: Annotated[tuple[int, ...], tuple]
+    units: Annotated[tuple[int, ...], tuple]
+    order: Annotated[tuple[int, ...], tuple]
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: Any, fans: Fans) -> Array:
+        keys = jax.random.split(key, math.prod(self.experts)) if self.experts else key[None]
+        matrix = (math.prod(self.inputs), math.prod(self.units))
+        drawn = jax.vmap(lambda key: self.initializer.draw(key, matrix, dtype, fans))(keys)
+        return drawn.reshape(*self.experts, *self.inputs, *self.units).transpose(self.order)
+
+
+class Einsum(Layer):
+    """A dense layer over any axes: `y = activation(einsum(equation, x, kernel) + bias)`.
+
+    The equation names the axes: those of the kernel that the output lacks are summed over; those that the input lacks
+    are new, and `units` has their sizes; those that both have are experts, each entry with a kernel of its own.
+
+    Each expert's kernel is drawn on its own as a matrix `[in, out]` of all its inputs by all its outputs, so every
+    initializer gives it the scale of one kernel (Keras counts experts as outputs, Flax as inputs).
+
+    Args:
+      equation: `x,kernel->y`, a letter an axis; an ellipsis in `x` and `y` stands for any further axes.
+      units: the sizes of the output's new axes, in the output's order; a number if there is one.
+      activation: as for `Dense`, like all that follow.
+      use_bias: whether a bias is added.
+      bias_axes: the output's axes that the bias has; None for all that the kernel has.
+      kernel_initializer: likewise as for `Dense`, as are all others.
+      bias_initializer: of the bias.
+      kernel_regularizer: of the whole kernel.
+      bias_regularizer: of the bias.
+      activity_regularizer: of the output.
+      kernel_constraint: of the whole kernel; its `axis` counts the axes of the equation's kernel.
+      bias_constraint: of the bias.
+      dtype: a precision policy or the name of one.
+
+    Raises:
+      ValueError, TypeError: on construction, for an argument that is not of these.
+
+    Attention's projection to 8 heads of 64 features, and 4 experts:
+
+    >>> heads = Einsum("...i,ihd->...hd", (8, 64))
+    >>> jax.tree.map(jnp.shape, heads.init(jax.random.key(0), (None, 512)))
+    {'bias': (8, 64), 'kernel': (512, 8, 64)}
+    >>> experts = Einsum("ebi,eio->ebo", 16, "relu")
+    >>> experts.output_shape((4, None, 32))
+    (4, None, 16)
+
+    Source: `keras/src/layers/core/einsum_dense.py` of Keras 3.15, whose `output_shape` is `units` here.
+    """
+
+    equation: Annotated[str, _equation]
+    units: Annotated[int | tuple[int, ...], _units] = ()
+    activation: Annotated[AnyActivation | None, checks.optional(activations.check)] = None
+    _: KW_ONLY
+    use_bias: Annotated[bool, checks.flag] = True
+    bias_axes: Annotated[str | None, checks.optional(checks.text)] = None
+    kernel_initializer: AnyInitializer = "glorot_uniform"
+    bias_initializer: AnyInitializer = "zeros"
+    kernel_regularizer: AnyRegularizer = None
+    bias_regularizer: AnyRegularizer = None
+    activity_regularizer: AnyRegularizer = None
+    kernel_constraint: AnyConstraint = None
+    bias_constraint: AnyConstraint = None
+    dtype: AnyPolicy = "float32"
+
+    def check_together(self) -> None:
+        equation = parse(self.equation)
+        if len(self.sizes) != len(equation.new):
+            raise ValueError(
+                f"Einsum: units: expected a size for each of the output's new axes {equation.new!r}, got {self.units!r}"
+            )
+        for axis in self.bias_axes or "":
+            if axis not in equation.y.replace(ELLIPSIS, ""):
+                raise ValueError(
+                    f"Einsum: bias_axes: expected axes of the output {equation.y!r}, got {self.bias_axes!r}"
+                )
+        for name in ("bias_axes", "bias_regularizer", "bias_constraint"):
+            if not self.use_bias and getattr(self, name) is not None:
+                raise ValueError(f"Einsum: {name} has no effect with use_bias=False; leave one of them out")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of the output's new axes."""
+        return self.units if isinstance(self.units, tuple) else (self.units,)
+
+    @property
+    def policy(self) -> Policy:
+        """The precision policy that `dtype` stands for."""
+        return precision.get(self.dtype)
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        equation, axes = self._axes(input_shape)
+        kernel, bias = (tuple(axes[axis] for axis in letters) for letters in (equation.kernel, self._bias(equation)))
+        if input_shape is not None and None in kernel + bias:
+            raise LayerValueError(
+                self, f"expected all sizes of the kernel's axes {equation.kernel}, got {list(kernel)}"
+            )
+        fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
+        declared = {
+            "kernel": Param(
+                kernel,
+                self.policy.param_dtype,
+                self._arranged(equation, axes),
+                regularizers.get(self.kernel_regularizer),
+                constraints.get(self.kernel_constraint),
+                Fans(fan_in, math.prod(self.sizes), fan_in),
+            ),
+            "bias": Param(
+                bias,
+                self.policy.param_dtype,
+                initializers.get(self.bias_initializer),
+                regularizers.get(self.bias_regularizer),
+                constraints.get(self.bias_constraint),
+                fans_of(tuple(n or 0 for n in bias))._replace(inputs=fan_in),
+            ),
+        }
+        return declared if self.use_bias else {"kernel": declared["kernel"]}
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        x = self.array(x)
+        self.keys(params)
+        equation, axes = self._axes(x.shape)
+        self._check(params, x, equation, axes)
+        kernel = materialize(params["kernel"]).astype(self.policy.compute_dtype)
+        y = einsum(str(equation), x.astype(kernel.dtype), kernel)
+        if self.use_bias:
+            bias = params["bias"].astype(y.dtype)
+            spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
+            y = y + jnp.broadcast_to(bias.reshape(spread), y.shape)
+        y = activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        batch = next((axes[axis] for axis in equation.y if axis not in equation.kernel), 1)
+        activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
+        return Output(y, add(param.penalty(self.declare(), params), activity))
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        equation, axes = self._axes(self.shape(input_shape))
+        return activations.output_shape(self.activation, tuple(axes[axis] for axis in equation.y))
+
+    def _axes(self, shape: InputShape | None) -> tuple[Equation, dict[str, Any]]:
+        """The equation without an ellipsis, and the size of each axis for an input of this shape."""
+        equation = parse(self.equation)
+        letters = len(equation.x.replace(ELLIPSIS, ""))
+        shape = (None,) * letters if shape is None else tuple(shape)
+        if len(shape) < letters or (len(shape) > letters and ELLIPSIS not in equation.x):
+            raise LayerValueError(self, f"expected x of axes {equation.x}, got shape {shape}")
+        equation = equation.expanded(len(shape))
+        return equation, dict(zip(equation.x, shape, strict=True)) | dict(zip(equation.new, self.sizes, strict=True))
+
+    def _bias(self, equation: Equation) -> str:
+        chosen = equation.kernel if self.bias_axes is None else self.bias_axes
+        return "".join(axis for axis in equation.y if axis in chosen)
+
+    def _arranged(self, equation: Equation, axes: dict[str, Any]) -> Arranged:
+        groups = equation.experts, equation.contracted, "".join(a for a in equation.kernel if a in equation.new)
+        order = tuple("".join(groups).index(axis) for axis in equation.kernel)
+        experts, inputs, units = (tuple(axes[axis] or 0 for axis in group) for group in groups)
+        return Arranged(initializers.get(self.kernel_initializer), experts, inputs, units, order)
+
+    def _check(self, params: Params, x: Array, equation: Equation, axes: dict[str, Any]) -> None:
+        for name, letters in {"kernel": equation.kernel, "bias": self._bias(equation)}.items():
+            expected = [axes[axis] for axis in letters]
+            if name in params and list(params[name].shape) != expected:
+                raise LayerValueError(
+                    self,
+                    f"expected a {name} of axes {letters}, {expected} for x of shape {x.shape}, "
+                    f"got {list(params[name].shape)}",
+                )
