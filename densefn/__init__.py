@@ -35,6 +35,7 @@ from densefn.initializers import Zeros as Zeros
 from densefn.layer import Layer as Layer
 from densefn.layer import Output as Output
 from densefn.precision import Policy as Policy
+from densefn.projection import projection as projection
 from densefn.regularizers import L1 as L1
 from densefn.regularizers import L1L2 as L1L2
 from densefn.regularizers import L2 as L2

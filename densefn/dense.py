@@ -1,5 +1,6 @@
 """`Dense`, the layer that this package is about."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import activations, checks, constraints, initializers, param, precision, regularizers
+from densefn import activations, checks, constraints, initializers, keras_config, param, precision, regularizers
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.errors import LayerValueError
@@ -18,6 +19,7 @@ from densefn.layer import InputShape, Layer, Output, Params, Shape
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
+from densefn.values import build
 
 
 class Dense(Layer):
@@ -27,8 +29,9 @@ class Dense(Layer):
     are `{"kernel": [in, units], "bias": [units]}`, without `"bias"` if `use_bias` is false.
 
     Penalties: the kernel's and the bias's regularizers see the stored parameters; the activity's sees the output, and
-    its penalty is divided by the size of the output's first axis, the batch. An output of rank 1 is one example: a
-    `jax.vmap` over examples gives penalties whose mean is that of the batch.
+    its penalty is divided by the size of the output's first axis, the batch. An output of rank 1 is one example. So the
+    penalty of a batch is the mean of those that a `jax.vmap` over its examples gives, and the mean (`jax.lax.pmean`) of
+    those that `jax.shard_map` gives for equal shards of it; under `jit` a sharded batch has the penalty of the whole.
 
     Where Keras does something that cannot be meant, this layer does not follow: `bias_initializer=None` is an error
     (Keras draws random biases), and so is a bias regularizer or constraint without a bias (Keras ignores it); `units`
@@ -74,6 +77,33 @@ class Dense(Layer):
     kernel_constraint: AnyConstraint = None
     bias_constraint: AnyConstraint = None
     dtype: AnyPolicy = "float32"
+
+    @classmethod
+    def from_keras_config(cls, config: Mapping[str, Any]) -> "Dense":
+        """Makes the layer that a config of Keras describes. Keras itself is not needed.
+
+        Args:
+          config: as `keras.layers.Dense(...).get_config()` returns it. The name of the layer is not kept.
+
+        Raises:
+          ValueError, TypeError: with all mistakes at once; for what this layer does not express, such as LoRA.
+
+        >>> Dense.from_keras_config({"name": "head", "units": 3, "activation": "linear", "kernel_regularizer": {
+        ...     "class_name": "L2", "config": {"l2": 0.5}}, "bias_initializer": {"class_name": "Zeros", "config": {}}})
+        Dense(units=3, kernel_regularizer=L2(l2=0.5))
+        """
+        return cls(**keras_config.named(build(cls, keras_config.read(config))))
+
+    def to_keras_config(self) -> dict[str, Any]:
+        """The config from which `keras.layers.Dense.from_config` makes the same layer.
+
+        Raises:
+          ValueError, TypeError: for what Keras cannot express, such as a function.
+
+        >>> Dense(3, kernel_constraint="max_norm").to_keras_config()["kernel_constraint"]["config"]
+        {'max_value': 2.0, 'axis': 0}
+        """
+        return keras_config.write(self)
 
     def check_together(self) -> None:
         if activations.name_of(self.activation) == "glu" and self.units % 2:

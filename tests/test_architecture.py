@@ -17,11 +17,12 @@ ROOMS = [
     {"precision", "activations"},
     {"dot", "fans"},
     {"initializers", "regularizers", "constraints", "kernel"},
+    {"keras_config"},
     {"param"},
     {"layer"},
     {"dense", "einsum"},
     {"compose"},
-    {"serialize", "summary"},
+    {"projection", "serialize", "summary"},
     {""},  # the package itself: a table of contents
     {"training.data", "training.optimizer", "training.checkpoint"},
     {"training.config", "training.step"},

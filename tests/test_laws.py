@@ -147,6 +147,15 @@ def test_the_mean_penalty_of_examples_is_the_penalty_of_the_batch(layer, params,
     chex.assert_trees_all_close(jnp.mean(each.penalty), layer.forward(params, x).penalty, **CLOSE)
 
 
+def test_the_mean_penalty_of_shards_is_the_penalty_of_the_batch(layer, params, x):
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    mean = lambda params, x: jax.lax.pmean(layer.forward(params, x).penalty, "batch")
+    mapped = jax.shard_map(mean, mesh=mesh, in_specs=(P(), P("batch")), out_specs=P())
+    sharded = jax.device_put(x, jax.NamedSharding(mesh, P("batch")))
+    for penalty in (jax.jit(mapped)(params, x), jax.jit(layer.forward)(params, sharded).penalty):
+        chex.assert_trees_all_close(penalty, layer.forward(params, x).penalty, **CLOSE)
+
+
 def test_vmap_over_an_ensemble_gives_what_a_loop_gives(layer, x):
     keys = jax.random.split(jax.random.key(2), 3)
     init = jax.jit(layer.init, static_argnums=1)

@@ -1,0 +1,149 @@
+"""Keras's configs, `layer.get_config()`, to the fields of a layer and back.
+
+Only the dict is read: Keras itself is not needed.
+
+Source: `Dense.get_config` and `keras/src/saving/serialization_lib.py` of Keras 3.15.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from densefn import constraints, initializers, precision, regularizers
+from densefn.activations import Activation
+from densefn.values import Problem, TableError, Value, fields, shown
+
+# By the last word of a field's name: the rooms with the names of Keras's objects. Keras's are `keras.initializers`, ...
+_KINDS: dict[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
+_NOT_IN_KERAS = (initializers.UniformFanIn, initializers.TruncatedFanIn)
+
+# Keras's layers that serve as activations with arguments of one's own.
+_LAYERS = {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu", "Softmax": "softmax"}
+
+# What a config may hold besides a layer's own fields, and the only value of it that means nothing.
+_NEUTRAL = {"trainable": True, "quantization_config": None, "lora_rank": None, "lora_alpha": None}
+
+
+def read(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Translates a config into a table of a layer's fields.
+
+    A name of the layer is left out: it has no effect on what the layer computes.
+
+    Raises:
+      ValueError: for what a layer here cannot express: quantization, LoRA, a frozen layer.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
+    problems = [
+        Problem((key,), f"expected {neutral}, got {config[key]!r}, which a layer here does not express")
+        for key, neutral in _NEUTRAL.items()
+        if config.get(key, neutral) != neutral
+    ]
+    if problems:
+        raise TableError(problems)
+    translated = {key: _read(key, item) for key, item in config.items() if key not in {"name", *_NEUTRAL}}
+    return {key: item for key, item in translated.items() if item is not None}
+
+
+def _read(key: str, item: Any) -> Any:
+    if key == "dtype":
+        return _policy(item)
+    if key == "activation":
+        return _activation(item)
+    if isinstance(item, Mapping) and isinstance(item.get("config"), Mapping):
+        return {**item, "config": {name: _shortest(value) for name, value in item["config"].items()}}
+    return item
+
+
+def _policy(item: Any) -> Any:
+    if isinstance(item, Mapping) and item.get("class_name") == "DTypePolicy":
+        return item["config"]["name"]
+    return item
+
+
+def _activation(item: Any) -> Any:
+    if not isinstance(item, Mapping):
+        return None if item == "linear" else item
+    name, config = item.get("class_name"), item.get("config")
+    if not isinstance(config, Mapping) or name not in {"Activation", *_LAYERS}:
+        raise TableError([Problem(("activation",), f"expected a name or one of {', '.join(_LAYERS)}, got {name!r}")])
+    if name == "Activation":
+        return _activation(config["activation"])
+    arguments = {key: value for key, value in config.items() if key not in {"name", "trainable", "dtype"}}
+    return {"name": _LAYERS[name], **arguments}
+
+
+def _shortest(value: Any) -> Any:
+    """The number that was written, where Keras holds it in float32: 0.009999999776482582 is 0.01."""
+    if isinstance(value, float) and float(np.float32(value)) == value:
+        return float(str(np.float32(value)))
+    return value
+
+
+def named(layer: Value) -> dict[str, Any]:
+    """The fields of a layer, with a name in the place of each object that has the defaults of its class."""
+    return {field.name: _named(_kind(field.name), getattr(layer, field.name)) for field in fields(type(layer))}
+
+
+def _kind(key: str) -> str:
+    return key.rpartition("_")[2]
+
+
+def _named(kind: str, item: Any) -> Any:
+    names = _KINDS[kind].NAMES if kind in _KINDS else {}
+    return next((name for name, cls in names.items() if type(item) is cls and item == cls.from_fields()), item)
+
+
+def write(layer: Value) -> dict[str, Any]:
+    """Translates a layer's fields into a config that Keras's `from_config` takes.
+
+    Raises:
+      ValueError, TypeError: for what Keras cannot express: a function, a policy without a name.
+    """
+    config: dict[str, Any] = {"trainable": True}
+    for field in fields(type(layer)):
+        try:
+            config[field.name] = _write(field.name, getattr(layer, field.name))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{type(layer).__name__}: {field.name}: {error}") from None
+    return config
+
+
+def _write(key: str, item: Any) -> Any:
+    if key == "dtype":
+        return _object("keras", "DTypePolicy", {"name": _policy_name(item)})
+    if key == "activation":
+        return _write_activation(item)
+    if item is None or _kind(key) not in _KINDS:
+        return item
+    value = _KINDS[_kind(key)].get(item)
+    if not isinstance(value, Value) or isinstance(value, initializers.FromFunction):
+        raise TypeError(f"expected a name or a value, which can be written down, got the function {shown(item)}")
+    if type(value) in _NOT_IN_KERAS:
+        raise ValueError(f"Keras has no {type(value).__name__}; for a kernel, VarianceScaling can say the same")
+    return _object(f"keras.{_kind(key)}s", type(value).__name__, vars(value))
+
+
+def _object(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"module": module, "class_name": name, "config": dict(config), "registered_name": None}
+
+
+def _policy_name(policy: precision.AnyPolicy) -> str:
+    name = next((name for name, known in precision.NAMES.items() if policy in (name, known)), None)
+    if name is None:
+        raise ValueError(f"Keras has no name for {policy!r}; use one of {', '.join(precision.NAMES)}")
+    return name
+
+
+def _write_activation(item: Any) -> Any:
+    if item is None or isinstance(item, str):
+        return item or "linear"
+    if not isinstance(item, Activation):
+        raise TypeError(f"expected a name or an Activation, which can be written down, got the function {shown(item)}")
+    if not item.arguments:
+        return item.name
+    layer = next((layer for layer, name in _LAYERS.items() if name == item.name), None)
+    if layer is None:
+        raise ValueError(f"Keras has no form for {item!r}: it has layers for {', '.join(_LAYERS.values())} alone")
+    return _object("keras.layers", layer, dict(item.arguments))

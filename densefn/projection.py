@@ -1,0 +1,70 @@
+"""A layer's constraints as a link of an optax chain."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax import Array
+
+from densefn import param
+from densefn.layer import Layer
+
+if TYPE_CHECKING:
+    import optax
+
+
+def projection(layer: Layer) -> "optax.GradientTransformation":
+    """Makes the last link of a chain: it changes updates so that the updated parameters meet the layer's constraints.
+
+    With it `optax.apply_updates` gives what `layer.project` would make of its result, up to a rounding. Where further
+    axes lead those of the parameters, as in an ensemble under `vmap` or stacked by it, each member is projected alone.
+    Parameters that `optax.masked` hides are left as they are.
+
+    Args:
+      layer: whose constraints are meant. The parameters given to `update` must be the layer's.
+
+    Returns:
+      A transformation without state, whose `update` needs the parameters.
+
+    Raises:
+      ModuleNotFoundError: if optax is not installed.
+      ValueError: by `update`, without parameters.
+
+    >>> import jax.numpy as jnp, optax
+    >>> from densefn import Dense
+    >>> layer = Dense(1, use_bias=False, kernel_constraint="non_neg")
+    >>> optimizer = optax.chain(optax.sgd(1.0), projection(layer))
+    >>> params = {"kernel": jnp.array([[0.5], [2.0]])}
+    >>> updates, _ = optimizer.update({"kernel": jnp.ones((2, 1))}, optimizer.init(params), params)
+    >>> optax.apply_updates(params, updates)["kernel"].ravel()
+    Array([0., 1.], dtype=float32)
+
+    Source: the form is that of `optax.keep_params_nonnegative`.
+    """
+    try:
+        import optax
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("projection needs optax: pip install 'densefn[train]'", name="optax") from None
+
+    def init(params: Any) -> Any:
+        del params
+        return optax.EmptyState()
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        if params is None:
+            raise ValueError("projection: expected params in update(updates, state, params), got None")
+        # A masked node hides all the parameters under it.
+        declared = jax.tree.map(lambda w, p: w if masked(w) else p, params, layer.declare(), is_leaf=masked)
+        return jax.tree.map(_toward, updates, declared, params, is_leaf=masked), state
+
+    def masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _toward(update: Any, p: Any, w: Array) -> Any:
+    """The update that leads from `w` to the projection of `w + update`."""
+    if not isinstance(p, param.Param) or p.constraint is None:
+        return update
+    target = param.project(p, (w + update).astype(w.dtype))
+    return (target.astype(update.dtype) - w.astype(update.dtype)).astype(update.dtype)
