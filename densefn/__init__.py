@@ -15,6 +15,7 @@ from densefn.constraints import NonNeg as NonNeg
 from densefn.constraints import UnitNorm as UnitNorm
 from densefn.dense import Dense as Dense
 from densefn.einsum import Einsum as Einsum
+from densefn.explanation import explain as explain
 from densefn.initializers import Constant as Constant
 from densefn.initializers import GlorotNormal as GlorotNormal
 from densefn.initializers import GlorotUniform as GlorotUniform

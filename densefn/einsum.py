@@ -138,7 +138,7 @@ class Einsum(Layer):
         return precision.get(self.dtype)
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        equation, axes = self._axes(input_shape)
+        equation, axes = self.axes(input_shape)
         kernel, bias = (tuple(axes[axis] for axis in letters) for letters in (equation.kernel, self._bias(equation)))
         if input_shape is not None and None in kernel + bias:
             raise LayerValueError(
@@ -168,7 +168,7 @@ class Einsum(Layer):
     def forward(self, params: Params, x: ArrayLike) -> Output:
         x = self.array(x)
         self.keys(params)
-        equation, axes = self._axes(x.shape)
+        equation, axes = self.axes(x.shape)
         self._check(params, x, equation, axes)
         kernel = materialize(params["kernel"]).astype(self.policy.compute_dtype)
         y = einsum(str(equation), x.astype(kernel.dtype), kernel)
@@ -182,10 +182,10 @@ class Einsum(Layer):
         return Output(y, add(param.penalty(self.declare(), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        equation, axes = self._axes(self.shape(input_shape))
+        equation, axes = self.axes(self.shape(input_shape))
         return activations.output_shape(self.activation, tuple(axes[axis] for axis in equation.y))
 
-    def _axes(self, shape: InputShape | None) -> tuple[Equation, dict[str, Any]]:
+    def axes(self, shape: InputShape | None) -> tuple[Equation, dict[str, Any]]:
         """The equation without an ellipsis, and the size of each axis for an input of this shape."""
         equation = parse(self.equation)
         letters = len(equation.x.replace(ELLIPSIS, ""))

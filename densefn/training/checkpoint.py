@@ -18,14 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from densefn.layer import InputShape, Layer
+from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
 from densefn.serialize import from_dict, to_dict
 
 _DESCRIPTION = "layer.json"
 
+# What reading a file that is not one of ours, or not whole, may raise.
+_BROKEN = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError)
 
-class CheckpointError(Exception):
+
+class CheckpointError(ValueError):
     """A file that does not hold a model, or not a whole one."""
 
 
@@ -50,6 +53,22 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
     write(Path(path), memory.getvalue())
 
 
+def describe(path: str | Path) -> tuple[Layer, Shape]:
+    """Reads which model a file holds, without its parameters.
+
+    Returns:
+      The layer and the shape of its input.
+
+    Raises:
+      CheckpointError: if the file holds no model.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _described(archive)
+    except _BROKEN as error:
+        raise CheckpointError(f"{path}: expected a model written by densefn: {error}") from None
+
+
 def load(path: str | Path) -> tuple[Layer, Any]:
     """Reads a model.
 
@@ -61,18 +80,23 @@ def load(path: str | Path) -> tuple[Layer, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("expected members that are not compressed")
-            description = json.loads(archive.read(_DESCRIPTION))
-            layer = from_dict(description["layer"])
-            declared = layer.declare(layer.shape(description["input_shape"]))
+            layer, input_shape = _described(archive)
+            declared = layer.declare(input_shape)
             expected = {f"{name}.npy" for name, _ in _named(declared)}
             if set(archive.namelist()) - {_DESCRIPTION} != expected:
                 raise ValueError(f"expected the arrays {sorted(expected)}, got {sorted(archive.namelist())}")
             arrays = {name: _read(archive, name, p) for name, p in _named(declared)}
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _BROKEN as error:
         raise CheckpointError(f"{path}: expected a model written by densefn: {error}") from None
     return layer, jax.tree.unflatten(jax.tree.structure(declared), [arrays[name] for name, _ in _named(declared)])
+
+
+def _described(archive: zipfile.ZipFile) -> tuple[Layer, Shape]:
+    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+        raise ValueError("expected members that are not compressed")
+    description = json.loads(archive.read(_DESCRIPTION))
+    layer = from_dict(description["layer"])
+    return layer, layer.shape(description["input_shape"])
 
 
 def write(path: Path, content: bytes) -> None:

@@ -25,7 +25,7 @@ from densefn.values import TableError, Value, build, dotted, find
 KeyPath = tuple[str | int, ...]
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """All the mistakes of a config, one a line, each with its place."""
 
 

@@ -1,0 +1,35 @@
+"""What a layer does, in words and numbers.
+
+`facts` has what is said, `parts` and `cost` find it out, `formulas` words it; `document` puts it in order for the writers
+`text`, `page` and `formats`.
+"""
+
+from typing import TYPE_CHECKING
+
+from densefn.layer import InputShape, Layer
+
+if TYPE_CHECKING:
+    from densefn.explanation.whole import Explanation
+
+
+def explain(layer: Layer, input_shape: InputShape) -> "Explanation":
+    """Says what a layer does for inputs of a shape: equation, initial values, counts, cost, gradients, an example.
+
+    Args:
+      layer: a layer or a model.
+      input_shape: such as `(32, 100)`, or `(None, 100)` for figures of one example.
+
+    Returns:
+      An explanation that prints as text and can be read by its attributes.
+
+    Raises:
+      ValueError: if the layer does not take such an input.
+
+    >>> from densefn import Dense
+    >>> explain(Dense(10 * 10 * 256, use_bias=False), (32, 100)).cost.forward_flops
+    163840000.0
+    """
+    # Loaded by those who ask, so that `import densefn` stays quick.
+    from densefn.explanation.whole import explained
+
+    return explained(layer, layer.shape(input_shape))

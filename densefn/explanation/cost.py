@@ -1,0 +1,99 @@
+"""The cost of a layer: operations, bytes moved, and what XLA makes of it.
+
+A multiplication and an addition are two operations, as everywhere. The operations of activations and penalties are
+those that XLA counts for them alone. Bytes are those of a processor that computes product and epilogue one after the
+other: the product reads its operands and writes its result, and a pass for bias and activation reads and writes that.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import ShapeDtypeStruct
+
+from densefn.layer import Layer
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations and bytes of a forward and of a backward pass.
+
+    Attributes:
+      forward_flops: operations from input to output.
+      backward_flops: operations from the output's gradient to those of the parameters and of the input.
+      forward_bytes: read and written on the way forward.
+      backward_bytes: read and written on the way back.
+    """
+
+    forward_flops: float = 0.0
+    backward_flops: float = 0.0
+    forward_bytes: float = 0.0
+    backward_bytes: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(mine + its for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def __mul__(self, times: int) -> "Cost":
+        return Cost(*(times * item for item in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What XLA makes of a function on this machine, after optimization.
+
+    Attributes:
+      platform: for which it compiled.
+      dots: products of matrices.
+      fusions: loops into which other operations were fused.
+      flops: its own count of operations.
+      bytes: its own count of bytes read and written.
+    """
+
+    platform: str
+    dots: int
+    fusions: int
+    flops: float
+    bytes: float
+
+
+def operations(function: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
+    """The operations that XLA counts for a function, and for the gradient of its result besides."""
+    forward = compiled(function, *arguments).flops
+    return forward, max(compiled(there_and_back(function), *with_cotangent(function, *arguments)).flops - forward, 0.0)
+
+
+def there_and_back(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that gives the result and the gradients of all arguments, for a gradient of the result."""
+
+    def both(cotangent: Any, *arguments: Any) -> Any:
+        result, pull = jax.vjp(function, *arguments)
+        return result, pull(cotangent)
+
+    return both
+
+
+def with_cotangent(function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
+    """The arguments with a gradient of the result before them."""
+    return (jax.eval_shape(function, *arguments), *arguments)
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> Compiled:
+    """Compiles a function for arguments of these shapes, and reads what XLA says of it."""
+    executable = jax.jit(function).lower(*arguments).compile()
+    text = executable.as_text() or ""
+    analysis = executable.cost_analysis() or {}
+    # On some platforms a product is a call of a library.
+    dots = re.findall(r" dot\(|custom_call_target=\"[^\"]*(?:gemm|matmul)", text)
+    fusions = re.findall(r" fusion\(", text)
+    flops, moved = analysis.get("flops", 0.0), analysis.get("bytes accessed", 0.0)
+    return Compiled(jax.default_backend(), len(dots), len(fusions), max(flops, 0.0), max(moved, 0.0))
+
+
+def abstract(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, ShapeDtypeStruct]:
+    """The shapes of a layer's parameters and input."""
+    declared = layer.declare(shape)
+    params = jax.tree.map(lambda p: ShapeDtypeStruct(p.full_shape, p.dtype), declared)
+    return params, ShapeDtypeStruct(shape, jnp.float32)

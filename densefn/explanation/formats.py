@@ -1,0 +1,22 @@
+"""The forms in which an explanation is written, by name."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+from densefn.explanation.facts import Facts
+from densefn.explanation.page import page
+from densefn.explanation.text import markdown, text
+
+
+def as_json(explanation: Facts) -> str:
+    """Writes the facts as JSON: the attributes of `Facts` under their names."""
+    return json.dumps(dataclasses.asdict(explanation), indent=2, allow_nan=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Facts], str]] = {
+    "text": text,
+    "markdown": markdown,
+    "html": page,
+    "json": as_json,
+}

@@ -1,0 +1,35 @@
+"""The whole explanation of a layer: its parts, its totals, and what XLA makes of it."""
+
+import jax
+
+from densefn.explanation.cost import Cost, abstract, compiled, there_and_back, with_cotangent
+from densefn.explanation.facts import Facts, Memory
+from densefn.explanation.parts import parts, sizes
+from densefn.explanation.text import text
+from densefn.layer import Layer, Shape
+
+
+class Explanation(Facts):
+    """The facts, which print as text."""
+
+    def __str__(self) -> str:
+        return text(self)
+
+
+def explained(layer: Layer, shape: Shape) -> Explanation:
+    """Puts together what is found out of a layer, for inputs of a shape that was checked."""
+    found = tuple(parts(layer, shape, "", 1))
+    params, x = abstract(layer, sizes(shape))
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return Explanation(
+        repr(layer),
+        shape,
+        layer.output_shape(shape),
+        count,
+        found,
+        sum((part.cost for part in found), Cost()),
+        Memory(size, size, 2 * size, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
+        compiled(layer.forward, params, x),
+        compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
+    )
