@@ -1,7 +1,7 @@
 """What a layer does, in words and numbers.
 
-`facts` has what is said, `parts` and `cost` find it out, `formulas` words it; `document` puts it in order for the writers
-`text`, `page` and `formats`.
+`facts` has what is said, `parts` and `cost` find it out, `formulas` words it; `document` puts it in order for the
+writers, `text` and `page`.
 """
 
 from typing import TYPE_CHECKING

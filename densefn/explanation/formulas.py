@@ -13,27 +13,27 @@ from densefn.initializers import TRUNCATED_STDDEV
 from densefn.values import shown
 
 ACTIVATIONS = {
-    "celu": "z where z > 0, {alpha:g} (exp(z / {alpha:g}) - 1) elsewhere",
-    "elu": "z where z > 0, {alpha:g} (exp(z) - 1) elsewhere",
+    "celu": "z where z > 0, {alpha:g} * (exp(z / {alpha:g}) - 1) elsewhere",
+    "elu": "z where z > 0, {alpha:g} * (exp(z) - 1) elsewhere",
     "exponential": "exp(z)",
-    "gelu": "z Phi(z), with the standard normal distribution's Phi",
-    "glu": "a sigmoid(b), where a and b are the halves of z: half as many outputs as units",
+    "gelu": "z * Phi(z), with the standard normal distribution's Phi",
+    "glu": "a * sigmoid(b), where a and b are the halves of z: half as many outputs as units",
     "hard_shrink": "z where |z| > {threshold:g}, 0 elsewhere",
     "hard_sigmoid": "min(max(z / 6 + 1/2, 0), 1)",
-    "hard_silu": "z min(max(z / 6 + 1/2, 0), 1)",
-    "hard_swish": "z min(max(z / 6 + 1/2, 0), 1)",
+    "hard_silu": "z * min(max(z / 6 + 1/2, 0), 1)",
+    "hard_swish": "z * min(max(z / 6 + 1/2, 0), 1)",
     "hard_tanh": "min(max(z, -1), 1)",
-    "leaky_relu": "z where z >= 0, {negative_slope:g} z elsewhere",
+    "leaky_relu": "z where z >= 0, {negative_slope:g} * z elsewhere",
     "linear": "z",
     "log_sigmoid": "-log(1 + exp(-z))",
     "log_softmax": "z - log(sum of exp(z) over the units)",
-    "mish": "z tanh(log(1 + exp(z)))",
+    "mish": "z * tanh(log(1 + exp(z)))",
     "relu": "max(z, 0)",
     "relu6": "min(max(z, 0), 6)",
-    "selu": "1.0507 z where z > 0, 1.7581 (exp(z) - 1) elsewhere",
+    "selu": "1.0507 * z where z > 0, 1.7581 * (exp(z) - 1) elsewhere",
     "sigmoid": "1 / (1 + exp(-z))",
     "silu": "z / (1 + exp(-z))",
-    "soft_shrink": "sign(z) max(|z| - {threshold:g}, 0)",
+    "soft_shrink": "sign(z) * max(|z| - {threshold:g}, 0)",
     "softmax": "exp(z) / (sum of exp(z) over the units)",
     "softplus": "log(1 + exp(z))",
     "softsign": "z / (1 + |z|)",
@@ -46,15 +46,15 @@ ACTIVATIONS = {
     "tanh_shrink": "z - tanh(z)",
     "threshold": "z where z > {threshold:g}, {default_value:g} elsewhere",
 }
-_GENERAL_RELU = "min(z, {max_value}) where z > {threshold:g}, {negative_slope:g} (z - {threshold:g}) elsewhere"
-_TANH_GELU = "z / 2 (1 + tanh(0.7979 (z + 0.0447 z^3))), near to z Phi(z)"
+_GENERAL_RELU = "{above} where z > {threshold:g}, {negative_slope:g} * (z - {threshold:g}) elsewhere"
+_TANH_GELU = "z / 2 * (1 + tanh(0.79788 * (z + 0.044715 * z^3)))"
 
 
 def activation(given: AnyActivation | None) -> str:
     """The formula of an activation of `z`.
 
     >>> activation("leaky_relu")
-    'z where z >= 0, 0.2 z elsewhere'
+    'z where z >= 0, 0.2 * z elsewhere'
     """
     name = activations.name_of(given)
     if name is None:
@@ -65,6 +65,7 @@ def activation(given: AnyActivation | None) -> str:
     formula = ACTIVATIONS[name]
     if name == "relu" and any(written.values()):
         formula = _GENERAL_RELU
+        arguments["above"] = f"min(z, {written['max_value']:g})" if written.get("max_value") else "z"
     if name == "gelu" and written.get("approximate"):
         formula = _TANH_GELU
     return formula.format(**{**arguments, **written})

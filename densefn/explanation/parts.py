@@ -67,7 +67,7 @@ def _(layer: Function, shape: Shape, path: str, times: int) -> Iterator[Part]:
     equation = f"y[{dims(layer.output_shape(shape))}] = {name}(x[{dims(shape)}])"
     size = 4 * math.prod(x.shape)
     cost = Cost(*operations(activations.get(layer.function), x), 2 * size, 3 * size)
-    yield _part(layer, shape, path, times, equation=equation, remarks=_activation(layer.function), cost=cost)
+    yield _part(layer, shape, path, times, equation=equation, remarks=tuple(_activation(layer.function)), cost=cost)
 
 
 @parts.register

@@ -54,6 +54,13 @@ class TestRun:
             "report.html",
         ]
 
+    def test_its_model_is_explained_like_that_of_its_config(self, run_dir, capsys):
+        assert main(["explain", "--run", str(run_dir), "--input-shape", "64,64"]) == 0
+        explained = capsys.readouterr().out
+        assert main(["explain", "--config", DIGITS]) == 0
+        assert capsys.readouterr().out == explained
+        assert "parameters, all trainable" in explained
+
     def test_metrics_are_a_row_an_epoch(self, run_dir):
         keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds"]
         assert [list(row) for row in rows(run_dir)] == [keys, keys]

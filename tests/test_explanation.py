@@ -1,0 +1,331 @@
+"""What `explain` says, against XLA's own analysis, NumPy, and the tables of names it has to know."""
+
+import html.parser
+import json
+import math
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import densefn
+from densefn import (
+    Dense,
+    Einsum,
+    Function,
+    MaxNorm,
+    Repeat,
+    Residual,
+    Sequential,
+    activations,
+    constraints,
+    explain,
+    initializers,
+    regularizers,
+)
+from densefn.cli import main
+from densefn.explanation import formulas
+from densefn.explanation.formats import FORMATS
+from densefn.fans import fans_of
+from densefn.layer import Layer
+
+# Everything that the formats have a form for.
+FULL = Dense(
+    8,
+    "softmax",
+    kernel_regularizer="l1l2",
+    activity_regularizer="l2",
+    kernel_constraint=MaxNorm(3),
+    bias_constraint="non_neg",
+)
+MODEL = Sequential(
+    Dense(6, "gelu"), Repeat(Residual(Dense(6, "tanh", dtype="mixed_bfloat16")), times=3), "softmax", Dense(2)
+)
+
+
+def two_percent(ours, theirs):
+    assert abs(ours - theirs) <= 0.02 * theirs, (ours, theirs)
+
+
+COSTS = [
+    (Dense(25600, use_bias=False), (32, 100)),
+    (Dense(512, use_bias=False), (64, 784)),
+    (Dense(512), (64, 784)),
+    (Dense(512, "relu"), (64, 784)),
+    (Dense(512, "tanh"), (64, 784)),
+    (Dense(300, "gelu"), (128, 1000)),
+    (Dense(512, "relu", use_bias=False), (4, 16, 784)),
+    (Dense(10), (1000, 784)),
+    (Dense(512, "softmax", kernel_regularizer="l2", bias_regularizer="l1"), (64, 784)),
+    (Dense(512, "relu", dtype="mixed_bfloat16"), (64, 784)),
+    (Einsum("...i,ihd->...hd", (8, 64)), (128, 512)),
+    (Einsum("ebi,eio->ebo", 256, "relu"), (4, 64, 256)),
+    (Sequential(Dense(512, "relu"), Dense(512, "relu"), Dense(10)), (128, 784)),
+    (Residual(Dense(512, "relu")), (128, 512)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), COSTS, ids=lambda it: repr(it) if isinstance(it, Layer) else str(it))
+def test_operations_agree_with_xla_to_two_percent(layer, shape):
+    found = explain(layer, shape)
+    two_percent(found.cost.forward_flops, found.forward.flops)
+    two_percent(found.cost.forward_flops + found.cost.backward_flops, found.training.flops)
+
+
+# XLA adds passes of its own where it converts dtypes, sums penalties, normalises or transposes.
+MOVED = [(layer, shape) for layer, shape in COSTS if isinstance(layer, Dense) and layer.dtype == "float32"
+         and layer.kernel_regularizer is None and len(shape) == 2 and layer.activation != "gelu"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shape"), MOVED, ids=lambda it: repr(it) if isinstance(it, Layer) else str(it))
+def test_bytes_agree_with_xla_to_two_percent(layer, shape):
+    found = explain(layer, shape)
+    two_percent(found.cost.forward_bytes, found.forward.bytes)
+    two_percent(found.cost.forward_bytes + found.cost.backward_bytes, found.training.bytes)
+
+
+@pytest.mark.parametrize(("layer", "shape"), COSTS[:6], ids=lambda it: repr(it) if isinstance(it, Layer) else str(it))
+def test_memory_is_what_xla_is_given_and_returns(layer, shape, key):
+    memory = explain(layer, shape).memory
+    params = jax.eval_shape(lambda: layer.init(key, shape))
+    x = jax.ShapeDtypeStruct(shape, np.float32)
+    analysis = jax.jit(layer.apply).lower(params, x).compile().memory_analysis()
+    outside = analysis.argument_size_in_bytes + analysis.output_size_in_bytes
+    two_percent(memory.parameters + memory.activations, outside)
+    assert memory.adam == 2 * memory.gradients == 2 * memory.parameters
+
+
+WITH_ARGUMENTS = [
+    activations.Activation("leaky_relu", negative_slope=0.5),
+    activations.Activation("elu", alpha=0.5),
+    activations.Activation("celu", alpha=0.5),
+    activations.Activation("threshold", threshold=1.0, default_value=-2.0),
+    activations.Activation("relu", negative_slope=0.1, max_value=2.0, threshold=1.0),
+    activations.Activation("relu", negative_slope=0.1),
+    activations.Activation("gelu", approximate=True),
+    activations.Activation("squareplus", b=1.0),
+]
+OVER_UNITS = {"glu", "softmax", "log_softmax", "sparsemax"}
+ELEMENTWISE = sorted(set(activations.NAMES) - OVER_UNITS - {"threshold"})
+
+
+class TestFormulas:
+    def evaluated(self, formula, z):
+        """Computes a formula in NumPy: "a where b, c elsewhere" picks, ^ is a power, |z| an absolute value."""
+        names = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "sign": np.sign, "abs": np.abs,
+                 "min": np.minimum, "max": np.maximum, "z": z,
+                 "Phi": np.vectorize(lambda z: (1 + math.erf(z / math.sqrt(2))) / 2)}  # fmt: skip
+        formula = formula.split(", with")[0].replace("^", "**").replace("|z|", "abs(z)")
+        *cases, last = re.split(r", (?![^(]*\))", formula)
+        value = eval(last.removesuffix(" elsewhere"), names)
+        for case in reversed(cases):
+            then, condition = case.split(" where ")
+            value = np.where(eval(condition, names), eval(then, names), value)
+        return value
+
+    @pytest.mark.parametrize("activation", [*ELEMENTWISE, *WITH_ARGUMENTS], ids=str)
+    def test_an_activation_s_formula_gives_its_values(self, activation):
+        z = np.linspace(-5, 5, 41)
+        ours = activations.get(activation)(z.astype(np.float32))
+        # The constants of selu and gelu are written with four or five digits, the others are exact to float32.
+        np.testing.assert_allclose(self.evaluated(formulas.activation(activation), z), ours, rtol=1e-4, atol=1e-5)
+
+    def test_every_name_has_a_formula_of_its_own(self):
+        assert set(formulas.ACTIVATIONS) == set(activations.NAMES)
+        for cls in initializers.NAMES.values():
+            assert "law" in vars(cls) or formulas.initial(cls(), fans_of((3, 4)))
+            assert formulas.initial.dispatch(cls) is not formulas.initial.dispatch(object)
+        for module, formula in ((regularizers, formulas.penalty), (constraints, formulas.projected)):
+            for cls in module.NAMES.values():
+                assert formula.dispatch(cls) is not formula.dispatch(object)
+                assert "w" in formula(cls(), "w")
+
+    @pytest.mark.parametrize("name", ["glorot_uniform", "he_normal", "random_normal", "truncated_normal", "uniform",
+                                      "lecun_uniform", "torch_default", "haiku_default"])  # fmt: skip
+    def test_the_deviation_that_is_said_is_that_of_the_draws(self, name, key):
+        initializer = initializers.get(name)
+        said = re.search(r"standard deviation (?:s = )?([\d.e-]+)", formulas.initial(initializer, fans_of((300, 500))))
+        # 150,000 draws: a standard error of 0.2 %; and three digits of what is said.
+        np.testing.assert_allclose(np.std(initializer(key, (300, 500))), float(said[1]), rtol=0.01)
+
+    def test_a_function_is_named(self):
+        def mine(w):
+            return w.sum()
+
+        found = explain(
+            Dense(2, kernel_regularizer=mine, kernel_constraint=mine, kernel_initializer=jax.nn.initializers.ones),
+            (1, 2),
+        )
+        kernel = next(p for p in found.parts[0].parameters if p.name == "kernel")
+        assert (kernel.penalty, kernel.constraint) == ("mine(kernel)", "mine(kernel)")
+        assert "drawn by the function ones" in kernel.initial
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "softmax", "glu", "tanh"])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_the_example_by_hand_is_right(activation, use_bias):
+    layer = Dense(4, activation, use_bias=use_bias)
+    example = explain(layer, (3, 5)).parts[0].example
+    z = np.array(example.x) @ np.array(example.kernel) + (np.array(example.bias) if use_bias else 0)
+    np.testing.assert_array_equal(example.z, z)  # small whole numbers: exact
+    np.testing.assert_allclose(example.y, activations.get(activation)(z.astype(np.float32)), rtol=1e-6)
+    steps = [line for line in str(explain(layer, (3, 5))).splitlines() if line.strip().startswith("z[")]
+    assert len(steps) == 4
+    for line in steps:
+        written, result = line.partition("] = ")[2].rsplit(" = ", 1)
+        assert eval(written) == float(result)
+
+
+def test_the_answer_to_the_question_this_package_is_about():
+    said = str(explain(Dense(10 * 10 * 256, use_bias=False), (32, 100)))
+    for line in (
+        "y[32, 25600] = x[32, 100] @ kernel[100, 25600]",
+        "U(-0.01528, 0.01528)",
+        "dL/dkernel[100, 25600] = x^T[100, 32] @ g[32, 25600]",
+        "dL/dx[32, 100] = g[32, 25600] @ kernel^T[25600, 100]",
+        "2,560,000",
+        "163,840,000",
+        "10,240,000",
+    ):
+        assert line in said
+
+
+def test_a_model_has_a_part_for_each_layer_and_totals_of_all():
+    found = explain(MODEL, (None, 4))
+    assert [(part.path, part.times) for part in found.parts] == [("0", 1), ("1", 3), ("1", 3), ("2", 1), ("3", 1)]
+    assert found.count == sum(p.count for part in found.parts for p in part.parameters) == 30 + 3 * 42 + 14
+    assert found.cost.forward_flops == sum(part.cost.forward_flops for part in found.parts)
+    assert found.parts[0].equation == "y[N, 6] = gelu(z), z[N, 6] = x[N, 4] @ kernel[4, 6] + bias[6]"
+    assert any("bfloat16" in remark for remark in found.parts[1].remarks)
+    assert found.output_shape == (None, 2)
+
+
+def test_a_layer_of_one_s_own_is_explained_by_its_parameters():
+    class Scale(Layer):
+        def declare(self, input_shape=None):
+            return {"scale": densefn.param.Param((3,), "float32", initializers.Ones())}
+
+        def forward(self, params, x):
+            return densefn.Output(params["scale"][None, :] * x, jax.numpy.zeros(()))
+
+        def output_shape(self, input_shape):
+            return self.shape(input_shape)
+
+    (part,) = explain(Scale(), (None, 3)).parts
+    assert part.equation == "y[N, 3] = Scale(x[N, 3])"
+    assert (part.parameters[0].name, part.parameters[0].initial) == ("scale", "1")
+    assert part.cost.forward_flops == 3
+
+
+class TestFormats:
+    @pytest.mark.parametrize(("layer", "shape"), [(FULL, (4, 3)), (MODEL, (None, 4)), (Einsum("bi,io->bo", 2), (3, 4))])
+    def test_json_holds_all_facts_and_reads_back(self, layer, shape):
+        found = explain(layer, shape)
+        read = json.loads(FORMATS["json"](found), parse_constant=pytest.fail)
+        assert read["count"] == found.count
+        assert read["input_shape"] == list(shape)
+        assert [part["equation"] for part in read["parts"]] == [part.equation for part in found.parts]
+
+    def test_html_is_whole_and_needs_nothing_else(self):
+        def evil(z):
+            return z
+
+        evil.__name__ = "<script>&"
+        page = FORMATS["html"](explain(Sequential(FULL, Function(evil), MODEL), (None, 3)))
+        open_tags, pictures = [], []
+
+        class Reader(html.parser.HTMLParser):
+            def handle_starttag(self, tag, attributes):
+                assert tag != "script"
+                assert not {"src", "href"} & dict(attributes).keys()
+                pictures.extend(["rect"] * (tag == "rect"))
+                if tag != "meta":
+                    open_tags.append(tag)
+
+            def handle_startendtag(self, tag, attributes):
+                pictures.append(tag)
+
+            def handle_endtag(self, tag):
+                assert open_tags.pop() == tag
+
+        Reader().feed(page)
+        assert open_tags == []
+        assert pictures.count("rect") == 4 * 4  # x, kernel, bias and y of four layers
+        assert "&lt;script&gt;&amp;" in page
+
+    @pytest.mark.parametrize(
+        ("rows", "inner", "units"), [(32, 100, 25600), (1, 1, 1), (10_000, 3, 2), (None, 784, 100)]
+    )
+    def test_the_picture_is_to_scale_and_inside_its_frame(self, rows, inner, units):
+        page = FORMATS["html"](explain(Dense(units), (rows, inner)))
+        width, height = map(float, re.search(r'viewBox="0 0 (\d+) (\d+)"', page).groups())
+        found = re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', page)
+        boxes = {name: tuple(map(float, numbers)) for name, *numbers in found}
+        for x, y, w, h in boxes.values():
+            assert x + w <= width
+            assert y + h <= height
+        kernel, result, given = boxes["kernel"], boxes["y"], boxes["x"]
+        assert kernel[2] == result[2]
+        assert kernel[3] == given[2]
+        assert given[3] == result[3]
+        if min(kernel[2:]) > 10:  # else the thin side is drawn thicker; numbers are written to a tenth
+            assert kernel[3] / kernel[2] == pytest.approx(inner / units, rel=0.02)
+
+    def test_markdown_has_tables_that_are_rectangular(self):
+        written = FORMATS["markdown"](explain(FULL, (4, 3)))
+        tables = re.findall(r"(?:^\|.*\|$\n?)+", written, re.MULTILINE)
+        assert len(tables) == 3
+        for table in tables:
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+        assert written.count("```") % 2 == 0
+
+
+class TestCommand:
+    def test_the_flags_are_the_arguments_of_dense(self, capsys):
+        command = ["--units", "8", "--activation", "softmax", "--kernel-regularizer", "l1l2", "--input-shape", "4,3",
+                   "--kernel-constraint", '{name="MaxNorm", max_value=3}', "--activity-regularizer", "l2",
+                   "--bias-constraint", "non_neg"]  # fmt: skip
+        assert main(["explain", *command]) == 0
+        assert capsys.readouterr().out == str(explain(FULL, (4, 3)))
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_writes_every_format_to_a_file(self, form, tmp_path, capsys):
+        path = tmp_path / "out"
+        assert (
+            main(["explain", "--units", "3", "--no-bias", "--input-shape", "N,5", "--format", form, "-o", str(path)])
+            == 0
+        )
+        assert path.read_text() == FORMATS[form](explain(Dense(3, use_bias=False), (None, 5)))
+        assert [*tmp_path.iterdir()] == [path]
+        assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "expected either arguments of Dense such as --units, or --config, or --run; got none of them"),
+            (["--units", "3", "--run", "x"], "got --units and --run"),
+            (["--units", "3"], "expected --input-shape"),
+            (["--activation", "relu", "--input-shape", "3"], "missing key 'units'"),
+            (["--units", "3", "--input-shape", "2,x"], "--input-shape: expected numbers and N"),
+            (["--units", "3", "--input-shape", "2,N"], "whose last entry is the number of features"),
+            (["--units", "3", "--input-shape", "2,0,-1"], "whose last entry is the number of features"),
+            (["--units", "none", "--input-shape", "2"], "--units: expected a whole number"),
+            (["--units", "3", "--activation", "rely", "--input-shape", "2"], "--activation: unknown activation 'rely'"),
+            (["--units", "3", "--bias-regularizer", "{name='L2', l3=1}", "--input-shape", "2"],
+             "--bias-regularizer.l3: unknown key"),
+            (["--units", "3", "--dtype", "float64", "--input-shape", "2"], "needs float64, which is off"),
+            (["--units", "3", "--kernel-regularizer", "orthogonal_regularizer", "--bias-regularizer",
+              "orthogonal_regularizer", "--input-shape", "2"], "expected a matrix"),
+            (["--run", "nowhere"], "expected a model written by densefn"),
+            (["--config", "nowhere.toml"], "expected a config file to read"),
+            (["--units", "3", "--input-shape", "2", "-o", "nowhere/out"], "--output nowhere/out: No such file"),
+        ],
+    )  # fmt: skip
+    def test_a_mistake_is_one_message_and_status_2(self, arguments, message, capsys, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert main(["explain", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.out == ""
+        assert [*tmp_path.iterdir()] == []
