@@ -31,6 +31,8 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     >>> relu(jnp.array([-1.0, 0.5, 9.0]), negative_slope=0.25, max_value=6.0)
     Array([-0.25,  0.5 ,  6.  ], dtype=float32)
     """
+    if negative_slope and max_value is None and threshold == 0.0:
+        return leaky_relu(x, negative_slope)
     if threshold == 0.0:
         above, below = jax.nn.relu(x), jax.nn.relu(-x)
     else:
@@ -79,7 +81,8 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     """The point of the probability simplex that is nearest to `x`.
 
     `max(x - tau, 0)`, with the tau for which it sums to 1: `tau = (z_1 + ... + z_k - 1) / k` for the entries
-    `z_1 >= z_2 >= ...` of `x` and the largest `k` with `1 + k z_k > z_1 + ... + z_k`.
+    `z_1 >= z_2 >= ...` of `x` and the largest `k` with `1 + k z_k > z_1 + ... + z_k`. (Keras's has another tau on JAX
+    for `k > 1`, with which the sum is not 1.)
 
     Reference: Martins and Astudillo, "From Softmax to Sparsemax", 2016.
 

@@ -34,8 +34,10 @@ class Dense(Layer):
     those that `jax.shard_map` gives for equal shards of it; under `jit` a sharded batch has the penalty of the whole.
 
     Where Keras does something that cannot be meant, this layer does not follow: `bias_initializer=None` is an error
-    (Keras draws random biases), and so is a bias regularizer or constraint without a bias (Keras ignores it); `units`
-    may be a NumPy integer but not a bool; inputs of rank 1 are welcome.
+    (Keras draws random biases), and so are a bias regularizer or constraint without a bias (Keras ignores them) and an
+    odd number of units with `"glu"`, whose halved width `output_shape` tells; `units` may be a NumPy integer but not a
+    bool; inputs of rank 1 are welcome; and constraints are applied by `project` or `densefn.projection`, with any
+    optimizer.
 
     Args:
       units: the number of outputs, at least 1.

@@ -66,7 +66,8 @@ def _part(part: Part) -> Iterator[Block]:
 
 
 def _by_hand(example: Example) -> Iterator[str]:
-    yield f"x = {_matrix(example.x)}, kernel = {_matrix(example.kernel)}"
+    yield f"x = {_matrix(example.x)}"
+    yield f"kernel = {_matrix(example.kernel)}"
     if example.bias is not None:
         yield f"bias = [{', '.join(f'{entry:g}' for entry in example.bias)}]"
     for i, row in enumerate(example.x):

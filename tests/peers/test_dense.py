@@ -1,0 +1,220 @@
+"""Dense beside Keras's own, on 300 random configurations, and its configs in and out."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from keras import constraints as kc
+from keras import initializers as ki
+from keras import layers as kl
+from keras import regularizers as kr
+
+from densefn import (
+    L1,
+    L1L2,
+    L2,
+    Activation,
+    Constant,
+    Dense,
+    HeNormal,
+    Identity,
+    MaxNorm,
+    MinMaxNorm,
+    Orthogonal,
+    OrthogonalRegularizer,
+    RandomNormal,
+    UnitNorm,
+    VarianceScaling,
+    activations,
+)
+
+# Left out: what needs arguments or an even width, and what is a departure (tests/test_departures.py).
+ACTIVATIONS = [None, *(name for name in activations.NAMES if name not in {"glu", "sparsemax", "threshold"})]
+
+# What is written here, and what is written there for the same.
+REGULARIZERS = [
+    *((None, None), ("l1", "l1"), ("L2", "L2"), (L1(0.2), kr.L1(0.2)), (L2(0.1), kr.L2(0.1))),
+    (L1L2(0.1, 0.2), kr.L1L2(0.1, 0.2)),
+]
+KERNEL_REGULARIZERS = [*REGULARIZERS, (OrthogonalRegularizer(0.3, "columns"), kr.OrthogonalRegularizer(0.3, "columns"))]
+CONSTRAINTS = [
+    *((None, None), ("max_norm", "max_norm"), ("NonNeg", "NonNeg"), (UnitNorm(), kc.UnitNorm())),
+    *((MaxNorm(0.7), kc.MaxNorm(0.7)), (MinMaxNorm(0.5, 0.9, 0.4), kc.MinMaxNorm(0.5, 0.9, 0.4))),
+]
+INITIALIZERS = [
+    *(("ones", "ones"), (Constant(0.3), ki.Constant(0.3)), (RandomNormal(seed=1), ki.RandomNormal(seed=1))),
+    (VarianceScaling(2.0, "fan_avg", "uniform", 7), ki.VarianceScaling(2.0, "fan_avg", "uniform", 7)),
+]
+KERNEL_INITIALIZERS = [
+    *(*INITIALIZERS, (Orthogonal(0.5, 3), ki.Orthogonal(0.5, 3)), (HeNormal(5), ki.HeNormal(5))),
+    ("identity", "identity"),
+]
+
+# Few, so that most operations are compiled once for all of them.
+UNITS = [1, 3, 4]
+SHAPES = [(4, 5), (1, 5), (2, 3, 5), (3, 2, 1, 2)]
+
+
+def random_pair(rng):
+    """A layer here and one there, with the same arguments, each chosen at random."""
+    use_bias = bool(rng.integers(4))
+    activation = ACTIVATIONS[rng.integers(len(ACTIVATIONS))]
+    choices = {
+        "kernel_initializer": KERNEL_INITIALIZERS,
+        "bias_initializer": INITIALIZERS,
+        "kernel_regularizer": KERNEL_REGULARIZERS,
+        "activity_regularizer": REGULARIZERS,
+        "kernel_constraint": CONSTRAINTS,
+    }
+    if use_bias:
+        choices |= {"bias_regularizer": REGULARIZERS, "bias_constraint": CONSTRAINTS}
+    chosen = {name: pairs[rng.integers(len(pairs))] for name, pairs in choices.items()}
+    units = int(rng.choice(UNITS))
+    # Keras's projection of one row on itself is NaN; one column has no pairs there.
+    if units == 1 and isinstance(chosen["kernel_regularizer"][0], OrthogonalRegularizer):
+        units = 2
+    ours = Dense(units, activation, use_bias=use_bias, **{name: pair[0] for name, pair in chosen.items()})
+    theirs = kl.Dense(units, activation, use_bias=use_bias, **{name: pair[1] for name, pair in chosen.items()})
+    return ours, theirs
+
+
+def equal(ours, theirs):
+    """Both are float32, and differ by the order of a sum or two of a few dozen terms."""
+    theirs = np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6 * max(1, np.abs(theirs).max(initial=0)))
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1 of a tensor")  # of one unit
+@pytest.mark.parametrize("seed", range(300))
+def test_values_shapes_penalties_gradients_and_projections_are_keras_s(seed, key):
+    rng = np.random.default_rng(seed)
+    ours, theirs = random_pair(rng)
+    x = jnp.asarray(rng.normal(size=SHAPES[seed % len(SHAPES)]), jnp.float32)
+    params = ours.init(key, x.shape)
+    theirs.build(x.shape)
+    weights = dict(zip(("kernel", "bias"), theirs.trainable_variables, strict=False))
+    assert params.keys() == weights.keys()
+    for name, weight in weights.items():  # ones, constants, or drawn from the same seed
+        np.testing.assert_array_equal(params[name], weight.value)
+    assert theirs.count_params() == sum(w.size for w in params.values())
+    assert theirs.compute_output_shape((None, *x.shape[1:])) == ours.output_shape((None, *x.shape[1:]))
+
+    params = {name: jnp.asarray(rng.normal(size=w.shape), jnp.float32) for name, w in params.items()}
+
+    def keras_s(params, x):
+        mapping = [(weight, params[name]) for name, weight in weights.items()]
+        with keras.StatelessScope(mapping, collect_losses=True):
+            return theirs(x), sum(theirs.losses)
+
+    scale = jnp.asarray(rng.normal(size=ours.output_shape(x.shape)), jnp.float32)
+
+    def computed(forward):
+        def objective(params, x):
+            y, penalty = forward(params, x)
+            return jnp.vdot(scale, y) + penalty, (y, penalty)
+
+        return jax.jit(jax.value_and_grad(objective, argnums=(0, 1), has_aux=True))(params, x)
+
+    jax.tree.map(equal, computed(ours.forward), computed(keras_s))
+
+    projected = ours.project(params)
+    for name, weight in weights.items():
+        weight.assign(params[name])
+        equal(projected[name], weight.constraint(weight.value) if weight.constraint else weight.value)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_random_layer_s_config_makes_it_here_and_there(seed):
+    ours, theirs = random_pair(np.random.default_rng(seed))
+    config = json.loads(json.dumps(theirs.get_config()))
+    read = Dense.from_keras_config(config)
+    back = kl.Dense.from_config(json.loads(json.dumps(read.to_keras_config())))
+    assert Dense.from_keras_config(back.get_config()) == read
+    config.pop("name")
+    again = back.get_config()
+    again.pop("name")
+    assert again == config
+    for key in (jax.random.key(0), jax.random.key(1)):
+        made, meant = read.init(key, (None, 3)), ours.init(key, (None, 3))
+        jax.tree.map(np.testing.assert_array_equal, made, meant)
+
+
+@pytest.mark.parametrize(
+    ("activation", "layer"),
+    [
+        (Activation("leaky_relu", negative_slope=0.3), kl.LeakyReLU()),
+        (Activation("relu", negative_slope=0.1, max_value=6.0, threshold=0.5), kl.ReLU(6.0, 0.1, 0.5)),
+        (Activation("elu", alpha=0.5), kl.ELU(0.5)),
+        (Activation("softmax", axis=-1), kl.Softmax()),
+        ("gelu", kl.Activation("gelu")),
+    ],
+    ids=str,
+)
+def test_a_layer_as_activation_is_an_activation_with_arguments(activation, layer):
+    theirs = kl.Dense(3, layer, kernel_initializer=ki.RandomNormal(stddev=1.0, seed=2))
+    ours = Dense.from_keras_config(theirs.get_config())
+    assert ours.activation == activation
+    back = kl.Dense.from_config(ours.to_keras_config())
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
+    params = ours.init(jax.random.key(0), x.shape)
+    for other in (theirs, back):
+        equal(ours.apply(params, x), other(x))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16", "mixed_float16", "float32"])
+def test_a_policy_is_the_policy_of_that_name(dtype, key):
+    theirs = kl.Dense(3, "tanh", dtype=dtype)
+    ours = Dense.from_keras_config(theirs.get_config())
+    assert ours.dtype == dtype
+    assert kl.Dense.from_config(ours.to_keras_config()).dtype_policy.name == dtype
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
+    params = ours.init(key, x.shape)
+    theirs.build(x.shape)
+    assert [params["kernel"].dtype, params["bias"].dtype] == [w.value.dtype for w in theirs.variables]
+    theirs.set_weights([params["kernel"], params["bias"]])
+    y = theirs(x)
+    value = ours.apply(params, x)
+    assert value.dtype == y.dtype
+    # Theirs rounds the product, the sum with the bias and the value; ours rounds the value alone.
+    eps = float(jnp.finfo(y.dtype).eps)
+    np.testing.assert_allclose(np.float64(value), np.float64(y), atol=3 * eps)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        (kl.Dense(3, trainable=False), "trainable: expected True, got False"),
+        (kl.Dense(3, lora_rank=2), "lora_rank: expected None, got 2"),
+        (kl.Dense(3, kl.PReLU()), "activation: expected a name or one of"),
+        (kl.Dense(3, kernel_initializer=ki.HeNormal(keras.random.SeedGenerator(3))), "kernel_initializer"),
+        (kl.Dense(3, kernel_initializer=ki.VarianceScaling(input_axes=(0,), output_axes=(1,))), "kernel_initializer"),
+    ],
+    ids=str,
+)
+def test_what_a_layer_here_does_not_express_is_refused(theirs, message):
+    with pytest.raises(ValueError, match=message):
+        Dense.from_keras_config(theirs.get_config())
+
+
+@pytest.mark.parametrize(
+    ("ours", "message"),
+    [
+        (Dense(3, jnp.sin), "Dense: activation: expected a name or an Activation"),
+        (Dense(3, Activation("squareplus", b=1.0)), "Dense: activation: Keras has no form"),
+        (Dense(3, kernel_regularizer=jnp.sum), "Dense: kernel_regularizer: expected a name or a value"),
+        (Dense(3, kernel_initializer="torch_default"), "Keras has no UniformFanIn"),
+    ],
+    ids=str,
+)
+def test_what_keras_does_not_express_is_refused(ours, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ours.to_keras_config()
+
+
+def test_a_gain_that_keras_loses_is_written():
+    config = Dense(3, kernel_initializer=Identity(2.0)).to_keras_config()
+    np.testing.assert_array_equal(kl.Dense.from_config(config).kernel_initializer((2, 2)), 2 * np.eye(2))

@@ -1,0 +1,50 @@
+"""Einsum beside Keras's EinsumDense: the same equation, the same values, penalties and gradients."""
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+from densefn import Einsum
+
+# Equation, new axes here, Keras's output shape without the batch, axes of the bias, shape of x.
+CASES = [
+    ("ab,bc->ac", 5, 5, "c", (4, 3)),
+    ("abc,cd->abd", 5, (None, 5), "d", (2, 4, 3)),
+    ("...x,xy->...y", 5, 5, "y", (2, 4, 3)),
+    ("btd,dhk->bthk", (2, 5), (None, 2, 5), "hk", (2, 4, 3)),
+    ("bthk,hkd->btd", 5, (None, 5), "d", (2, 4, 2, 3)),
+    ("bei,eio->beo", 5, (2, 5), "eo", (4, 2, 3)),
+    ("bei,eio->beo", 5, (2, 5), "o", (4, 2, 3)),
+    ("abc,cd->adb", 5, (5, 4), "d", (2, 4, 3)),
+    ("abc,cd->abd", 5, (None, 5), None, (2, 4, 3)),
+]
+
+
+@pytest.mark.parametrize(("equation", "units", "output", "bias", "shape"), CASES, ids=str)
+def test_values_penalties_and_gradients_are_keras_s(equation, units, output, bias, shape):
+    options = {"kernel_regularizer": "l2", "activity_regularizer": "L1"}
+    theirs = kl.EinsumDense(equation, output, "tanh", bias_axes=bias, **options)
+    theirs.build(shape)
+    ours = Einsum(equation, units, "tanh", use_bias=bias is not None, bias_axes=bias, **options)
+    key, x = jax.random.key(0), jax.random.normal(jax.random.key(1), shape)
+    params = {name: jax.random.normal(key, w.shape) for name, w in ours.init(key, shape).items()}
+    weights = dict(zip(("kernel", "bias"), theirs.trainable_variables, strict=False))
+    assert params.keys() == weights.keys()
+
+    def keras_s(params, x):
+        mapping = [(weight, params[name].reshape(weight.shape)) for name, weight in weights.items()]
+        with keras.StatelessScope(mapping, collect_losses=True):
+            return theirs(x), sum(theirs.losses)
+
+    def objective(forward, params, x):
+        y, penalty = forward(params, x)
+        return jnp.sum(jnp.square(y)) + penalty
+
+    # Sums of a few dozen products in float32, in another order.
+    equal = lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-6)
+    jax.tree.map(equal, tuple(ours.forward(params, x)), keras_s(params, x))
+    gradient = jax.grad(objective, argnums=(1, 2))
+    jax.tree.map(equal, gradient(ours.forward, params, x), gradient(keras_s, params, x))
