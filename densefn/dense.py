@@ -19,7 +19,6 @@ from densefn.layer import InputShape, Layer, Output, Params, Shape
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
-from densefn.values import build
 
 
 class Dense(Layer):
@@ -94,7 +93,7 @@ class Dense(Layer):
         ...     "class_name": "L2", "config": {"l2": 0.5}}, "bias_initializer": {"class_name": "Zeros", "config": {}}})
         Dense(units=3, kernel_regularizer=L2(l2=0.5))
         """
-        return cls(**keras_config.named(build(cls, keras_config.read(config))))
+        return keras_config.read(cls, config)
 
     def to_keras_config(self) -> dict[str, Any]:
         """The config from which `keras.layers.Dense.from_config` makes the same layer.

@@ -65,7 +65,8 @@ class Einsum(Layer):
     are new, and `units` has their sizes; those that both have are experts, each entry with a kernel of its own.
 
     Each expert's kernel is drawn on its own as a matrix `[in, out]` of all its inputs by all its outputs, so every
-    initializer gives it the scale of one kernel (Keras counts experts as outputs, Flax as inputs).
+    initializer gives it the scale of one kernel (Keras counts experts as outputs, Flax as inputs). One with a `seed`
+    gives all experts the same.
 
     Args:
       equation: `x,kernel->y`, a letter an axis; an ellipsis in `x` and `y` stands for any further axes.
@@ -123,6 +124,9 @@ class Einsum(Layer):
                 raise ValueError(
                     f"Einsum: bias_axes: expected axes of the output {equation.y!r}, got {self.bias_axes!r}"
                 )
+        last = equation.y[-1:]
+        if activations.name_of(self.activation) == "glu" and last in equation.new and self.sizes[-1] % 2:
+            raise ValueError(f"Einsum: glu needs an even number of units, of which it makes half, got {self.units!r}")
         for name in ("bias_axes", "bias_regularizer", "bias_constraint"):
             if not self.use_bias and getattr(self, name) is not None:
                 raise ValueError(f"Einsum: {name} has no effect with use_bias=False; leave one of them out")
@@ -142,7 +146,9 @@ class Einsum(Layer):
         kernel, bias = (tuple(axes[axis] for axis in letters) for letters in (equation.kernel, self._bias(equation)))
         if input_shape is not None and None in kernel + bias:
             raise LayerValueError(
-                self, f"expected all sizes of the kernel's axes {equation.kernel}, got {list(kernel)}"
+                self,
+                f"expected the sizes of all axes of kernel {equation.kernel} and bias {self._bias(equation)}, got "
+                f"{list(kernel)} and {list(bias)} for an input {tuple(input_shape)}",
             )
         fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
         declared = {

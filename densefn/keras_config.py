@@ -6,13 +6,15 @@ Source: `Dense.get_config` and `keras/src/saving/serialization_lib.py` of Keras 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from densefn import constraints, initializers, precision, regularizers
 from densefn.activations import Activation
-from densefn.values import Problem, TableError, Value, fields, shown
+from densefn.values import Problem, TableError, Value, build, fields, shown
+
+V = TypeVar("V", bound=Value)
 
 # By the last word of a field's name: the rooms with the names of Keras's objects. Keras's are `keras.initializers`, ...
 _KINDS: dict[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
@@ -25,25 +27,33 @@ _LAYERS = {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu", "Softmax": "
 _NEUTRAL = {"trainable": True, "quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
 
-def read(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Translates a config into a table of a layer's fields.
+def read(cls: type[V], config: Mapping[str, Any]) -> V:
+    """Makes a layer of the class from a config; objects with the defaults of their class are written as names.
 
     A name of the layer is left out: it has no effect on what the layer computes.
 
     Raises:
-      ValueError: for what a layer here cannot express: quantization, LoRA, a frozen layer.
+      TableError: with all mistakes at once; for what a layer here cannot express: quantization, LoRA, a frozen layer.
     """
     if not isinstance(config, Mapping):
         raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
-    problems = [
-        Problem((key,), f"expected {neutral}, got {config[key]!r}, which a layer here does not express")
-        for key, neutral in _NEUTRAL.items()
-        if config.get(key, neutral) != neutral
-    ]
+    problems, table = [], {}
+    for key, item in config.items():
+        if key in _NEUTRAL and item != _NEUTRAL[key]:
+            message = f"expected {_NEUTRAL[key]}, got {item!r}, which a layer here does not express"
+            problems.append(Problem((key,), message))
+        elif key not in {"name", *_NEUTRAL}:
+            try:
+                table[key] = _read(key, item)
+            except ValueError as error:
+                problems.append(Problem((key,), str(error)))
+    try:
+        layer = build(cls, table)
+    except TableError as error:
+        raise TableError([*problems, *error.problems]) from None
     if problems:
         raise TableError(problems)
-    translated = {key: _read(key, item) for key, item in config.items() if key not in {"name", *_NEUTRAL}}
-    return {key: item for key, item in translated.items() if item is not None}
+    return cls(**{field.name: _named(_kind(field.name), getattr(layer, field.name)) for field in fields(cls)})
 
 
 def _read(key: str, item: Any) -> Any:
@@ -57,8 +67,12 @@ def _read(key: str, item: Any) -> Any:
 
 
 def _policy(item: Any) -> Any:
-    if isinstance(item, Mapping) and item.get("class_name") == "DTypePolicy":
-        return item["config"]["name"]
+    if (
+        isinstance(item, Mapping)
+        and item.get("class_name") == "DTypePolicy"
+        and isinstance(item.get("config"), Mapping)
+    ):
+        return item["config"].get("name")
     return item
 
 
@@ -67,9 +81,9 @@ def _activation(item: Any) -> Any:
         return None if item == "linear" else item
     name, config = item.get("class_name"), item.get("config")
     if not isinstance(config, Mapping) or name not in {"Activation", *_LAYERS}:
-        raise TableError([Problem(("activation",), f"expected a name or one of {', '.join(_LAYERS)}, got {name!r}")])
+        raise ValueError(f"expected a name or a config of one of {', '.join(_LAYERS)}, got {item!r}")
     if name == "Activation":
-        return _activation(config["activation"])
+        return _activation(config.get("activation", {}))
     arguments = {key: value for key, value in config.items() if key not in {"name", "trainable", "dtype"}}
     return {"name": _LAYERS[name], **arguments}
 
@@ -81,17 +95,12 @@ def _shortest(value: Any) -> Any:
     return value
 
 
-def named(layer: Value) -> dict[str, Any]:
-    """The fields of a layer, with a name in the place of each object that has the defaults of its class."""
-    return {field.name: _named(_kind(field.name), getattr(layer, field.name)) for field in fields(type(layer))}
-
-
 def _kind(key: str) -> str:
     return key.rpartition("_")[2]
 
 
 def _named(kind: str, item: Any) -> Any:
-    names = _KINDS[kind].NAMES if kind in _KINDS else {}
+    names = _KINDS[kind].NAMES if kind in _KINDS and not isinstance(item, initializers.Constant) else {}
     return next((name for name, cls in names.items() if type(item) is cls and item == cls.from_fields()), item)
 
 

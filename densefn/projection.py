@@ -52,19 +52,22 @@ def projection(layer: Layer) -> "optax.GradientTransformation":
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("projection: expected params in update(updates, state, params), got None")
-        # A masked node hides all the parameters under it.
-        declared = jax.tree.map(lambda w, p: w if masked(w) else p, params, layer.declare(), is_leaf=masked)
-        return jax.tree.map(_toward, updates, declared, params, is_leaf=masked), state
+        return project(layer.declare(), updates, params), state
 
-    def masked(node: Any) -> bool:
-        return isinstance(node, optax.MaskedNode)
+    def project(declared: Any, updates: Any, params: Any) -> Any:
+        # A masked node hides all the parameters under it, and what stands for a kernel may be a tree of its own.
+        if isinstance(params, optax.MaskedNode):
+            return updates
+        if isinstance(declared, param.Param):
+            return _toward(updates, declared, params)
+        return jax.tree.map(project, declared, updates, params, is_leaf=lambda node: node is not declared)
 
     return optax.GradientTransformation(init, update)
 
 
-def _toward(update: Any, p: Any, w: Array) -> Any:
+def _toward(update: Any, p: param.Param, w: Array) -> Any:
     """The update that leads from `w` to the projection of `w + update`."""
-    if not isinstance(p, param.Param) or p.constraint is None:
+    if p.constraint is None:
         return update
     target = param.project(p, (w + update).astype(w.dtype))
-    return (target.astype(update.dtype) - w.astype(update.dtype)).astype(update.dtype)
+    return target.astype(update.dtype) - w.astype(update.dtype)

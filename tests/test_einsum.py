@@ -141,7 +141,7 @@ def test_shapes_that_do_not_fit_are_named(key):
     ]:
         with pytest.raises(LayerError, match=message):
             layer.apply(params, jnp.ones(x))
-    with pytest.raises(LayerError, match=r"expected all sizes of the kernel's axes eio, got \[None, 3, 5\]"):
+    with pytest.raises(LayerError, match=r"all axes of kernel eio and bias eo, got \[None, 3, 5\] and \[None, 5\]"):
         layer.init(key, (None, 4, 3))
     with pytest.raises(LayerError, match="expected params with the keys"):
         layer.apply({"kernel": params["kernel"]}, jnp.ones((2, 4, 3)))

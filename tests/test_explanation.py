@@ -6,6 +6,7 @@ import math
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from densefn import (
     Einsum,
     Function,
     MaxNorm,
+    Policy,
     Repeat,
     Residual,
     Sequential,
@@ -103,6 +105,7 @@ WITH_ARGUMENTS = [
     activations.Activation("threshold", threshold=1.0, default_value=-2.0),
     activations.Activation("relu", negative_slope=0.1, max_value=2.0, threshold=1.0),
     activations.Activation("relu", negative_slope=0.1),
+    activations.Activation("relu", max_value=0.0),
     activations.Activation("gelu", approximate=True),
     activations.Activation("squareplus", b=1.0),
 ]
@@ -329,3 +332,60 @@ class TestCommand:
         assert message in captured.err
         assert captured.out == ""
         assert [*tmp_path.iterdir()] == []
+
+
+class TestParts:
+    def test_an_axis_of_one_s_own_is_said_and_has_no_example(self):
+        layer = Dense(4, activations.Activation("softmax", axis=1))
+        part = explain(layer, (8, 5, 3)).parts[0]
+        assert "softmax(z) = exp(z) / (sum of exp(z) over axis 1)" in part.remarks
+        assert part.example is None
+
+    def test_a_function_that_only_fits_the_layer_is_counted_where_it_fits(self):
+        found = explain(Dense(4, lambda z: z - z.mean(axis=1, keepdims=True)), (8, 3))
+        # The product, the bias, and at least a sum and a difference for each of 8 * 4 outputs.
+        assert found.cost.forward_flops >= 2 * 8 * 3 * 4 + 3 * 8 * 4
+
+    def test_linear_costs_the_same_however_it_is_written(self):
+        costs = {
+            explain(Dense(4, linear), (8, 3)).cost for linear in (None, "linear", activations.Activation("linear"))
+        }
+        assert len(costs) == 1
+
+    def test_the_penalty_of_the_output_is_counted(self):
+        plain, penalized = (explain(Dense(4, activity_regularizer=it), (8, 3)) for it in (None, "l2"))
+        assert penalized.cost.forward_flops - plain.cost.forward_flops >= 2 * 32 - 1
+
+    def test_what_follows_a_narrow_layer_is_narrow(self):
+        model = Sequential(Dense(4, dtype="bfloat16"), "relu", Residual(Dense(4, dtype="bfloat16")))
+        found = explain(model, (8, 3))
+        assert [part.output_bytes for part in found.parts] == [64, 64, 64, 64]
+
+    def test_a_policy_that_only_stores_narrowly_is_said(self):
+        remarks = explain(Dense(4, dtype=Policy("bfloat16", "float32", "float16")), (8, 3)).parts[0].remarks
+        assert any("stored in bfloat16" in remark and "output is float16" in remark for remark in remarks)
+
+    def test_an_einsum_has_n_where_the_shape_has_none(self):
+        part = explain(Einsum("...i,ihd->...hd", (8, 64)), (None, 512)).parts[0]
+        assert part.equation.startswith("y[N, 8, 64] = einsum(")
+        assert part.gradients[0] == "g[N, 8, 64] = dL/dy"
+
+    def test_the_gradients_of_an_einsum_are_those_of_jax(self, key):
+        for equation, shape in (("bti,io->bo", (2, 3, 4)), ("ebi,eio->ebo", (2, 3, 4)), ("...i,oi->...o", (2, 3, 4))):
+            layer = Einsum(equation, 5, use_bias=False)
+            kernel, x = layer.init(key, shape)["kernel"], jax.random.normal(key, shape)
+            y, pull = jax.vjp(lambda kernel, x, layer=layer: layer.apply({"kernel": kernel}, x), kernel, x)
+            g = jnp.cos(y)
+            said = [re.search(r"einsum\('(.*?)'", line)[1] for line in explain(layer, shape).parts[0].gradients[1:]]
+            of_kernel, of_x = np.einsum(said[0], x, g), np.einsum(said[1], g, kernel)
+            if equation == "bti,io->bo":
+                of_x = np.broadcast_to(of_x[:, None], shape)
+            for ours, theirs in zip((of_kernel, of_x), pull(g), strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)  # float32, another order of sums
+
+    def test_a_loop_s_body_is_said_to_be_counted_once(self):
+        assert "The body of a loop is counted once." in str(explain(Repeat(Dense(4), times=3), (8, 4)))
+        assert "The body of a loop" not in str(explain(Dense(4), (8, 4)))
+
+    def test_markdown_shows_the_name_of_a_lambda(self):
+        assert r"\<lambda>(z)" in FORMATS["markdown"](explain(Dense(4, lambda z: z + 1), (8, 4)))

@@ -1,5 +1,7 @@
 """The optax link does what `project` does after a step, in every wrapper that optax has for a chain."""
 
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -106,3 +108,23 @@ def test_without_parameters_it_says_what_is_missing(params, gradients):
     optimizer = projection(MODEL)
     with pytest.raises(ValueError, match=r"expected params in update\(updates, state, params\)"):
         optimizer.update(gradients, optimizer.init(params))
+
+
+class Factors(NamedTuple):
+    """A kernel `a @ b` that is kept as its factors."""
+
+    a: jax.Array
+    b: jax.Array
+
+    @property
+    def shape(self):
+        return (self.a.shape[0], self.b.shape[1])
+
+
+def test_what_stands_for_a_kernel_without_a_constraint_is_left_as_it_is(key):
+    layer = Dense(2, bias_constraint="non_neg")
+    params = {"kernel": Factors(jnp.ones((3, 1)), jnp.ones((1, 2))), "bias": jnp.array([0.5, 2.0])}
+    updates = jax.tree.map(lambda w: -jnp.ones_like(w), params)
+    projected, _ = projection(layer).update(updates, optax.EmptyState(), params)
+    chex.assert_trees_all_equal(projected["kernel"], updates["kernel"])
+    chex.assert_trees_all_close(projected["bias"], jnp.array([-0.5, -1.0]))

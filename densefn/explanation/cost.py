@@ -44,6 +44,8 @@ class Cost:
 class Compiled:
     """What XLA makes of a function on this machine, after optimization.
 
+    The body of a loop, as of a `Repeat`, is counted once, however often it runs.
+
     Attributes:
       platform: for which it compiled.
       dots: products of matrices.
@@ -92,8 +94,8 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Compiled:
     return Compiled(jax.default_backend(), len(dots), len(fusions), max(flops, 0.0), max(moved, 0.0))
 
 
-def abstract(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, ShapeDtypeStruct]:
+def abstract(layer: Layer, shape: tuple[int, ...], dtype: Any = jnp.float32) -> tuple[Any, ShapeDtypeStruct]:
     """The shapes of a layer's parameters and input."""
     declared = layer.declare(shape)
     params = jax.tree.map(lambda p: ShapeDtypeStruct(p.full_shape, p.dtype), declared)
-    return params, ShapeDtypeStruct(shape, jnp.float32)
+    return params, ShapeDtypeStruct(shape, dtype)

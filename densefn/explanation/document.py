@@ -26,10 +26,11 @@ Block = str | Code | Table | Product
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what stands under it."""
+    """A title, which may be code, and what stands under it."""
 
     title: str
     blocks: tuple[Block, ...]
+    code: bool = False
 
 
 def sections(explanation: Facts) -> Iterator[Section]:
@@ -37,9 +38,10 @@ def sections(explanation: Facts) -> Iterator[Section]:
     for part in explanation.parts:
         name = f"{part.path}: {part.layer}" if part.path else part.layer
         times = f", {part.times} times" if part.times > 1 else ""
-        yield Section(name + times, tuple(_part(part)))
+        yield Section(name + times, tuple(_part(part)), code=True)
     yield Section("Counts", (_counts(explanation), _batch(explanation)))
-    yield Section("What XLA makes of it", (_compiled(explanation),))
+    loops = ["The body of a loop is counted once."] if any(part.times > 1 for part in explanation.parts) else []
+    yield Section("What XLA makes of it", (_compiled(explanation), *loops))
 
 
 def _part(part: Part) -> Iterator[Block]:
@@ -107,7 +109,7 @@ def _counts(explanation: Facts) -> Table:
 
 def _batch(explanation: Facts) -> str:
     if None in explanation.input_shape:
-        return "Operations and bytes are for one example; N is any number of them."
+        return "Operations and bytes are for 1 in the place of N, which is any number."
     return f"Operations and bytes are for an input of shape {explanation.input_shape}."
 
 

@@ -52,12 +52,12 @@ class Part:
       output_shape: likewise.
       output_bytes: of the outputs of all its repetitions, with 1 in the place of None.
       equation: what it computes, with shapes.
-      remarks: sentences about it.
       parameters: its own.
-      gradients: their equations, with shapes.
       cost: of all its repetitions, for a batch with 1 in the place of None.
+      remarks: sentences about it.
+      gradients: their equations, with shapes.
       product: its product of matrices, if it is one.
-      example: of a `Dense`.
+      example: of a `Dense` whose activation has a name.
     """
 
     path: str
@@ -67,10 +67,10 @@ class Part:
     output_shape: Shape
     output_bytes: int
     equation: str
-    remarks: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    gradients: tuple[str, ...]
     cost: Cost
+    remarks: tuple[str, ...] = ()
+    gradients: tuple[str, ...] = ()
     product: Product | None = None
     example: Example | None = None
 

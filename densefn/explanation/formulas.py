@@ -17,7 +17,7 @@ ACTIVATIONS = {
     "elu": "z where z > 0, {alpha:g} * (exp(z) - 1) elsewhere",
     "exponential": "exp(z)",
     "gelu": "z * Phi(z), with the standard normal distribution's Phi",
-    "glu": "a * sigmoid(b), where a and b are the halves of z: half as many outputs as units",
+    "glu": "a * sigmoid(b), where a and b are the halves of z along {over}: half as many outputs",
     "hard_shrink": "z where |z| > {threshold:g}, 0 elsewhere",
     "hard_sigmoid": "min(max(z / 6 + 1/2, 0), 1)",
     "hard_silu": "z * min(max(z / 6 + 1/2, 0), 1)",
@@ -26,7 +26,7 @@ ACTIVATIONS = {
     "leaky_relu": "z where z >= 0, {negative_slope:g} * z elsewhere",
     "linear": "z",
     "log_sigmoid": "-log(1 + exp(-z))",
-    "log_softmax": "z - log(sum of exp(z) over the units)",
+    "log_softmax": "z - log(sum of exp(z) over {over})",
     "mish": "z * tanh(log(1 + exp(z)))",
     "relu": "max(z, 0)",
     "relu6": "min(max(z, 0), 6)",
@@ -34,12 +34,12 @@ ACTIVATIONS = {
     "sigmoid": "1 / (1 + exp(-z))",
     "silu": "z / (1 + exp(-z))",
     "soft_shrink": "sign(z) * max(|z| - {threshold:g}, 0)",
-    "softmax": "exp(z) / (sum of exp(z) over the units)",
+    "softmax": "exp(z) / (sum of exp(z) over {over})",
     "softplus": "log(1 + exp(z))",
     "softsign": "z / (1 + |z|)",
     "sparse_plus": "0 where z <= -1, (z + 1)^2 / 4 where z < 1, z elsewhere",
     "sparse_sigmoid": "min(max((z + 1) / 2, 0), 1)",
-    "sparsemax": "max(z - tau, 0), with the tau for which the units sum to 1",
+    "sparsemax": "max(z - tau, 0), with the tau for which the sum over {over} is 1",
     "squareplus": "(z + sqrt(z^2 + {b:g})) / 2",
     "swish": "z / (1 + exp(-z))",
     "tanh": "tanh(z)",
@@ -63,12 +63,13 @@ def activation(given: AnyActivation | None) -> str:
     arguments: dict[str, Any] = {parameter.name: parameter.default for parameter in parameters}
     written = dict(given.arguments) if isinstance(given, Activation) else {}
     formula = ACTIVATIONS[name]
-    if name == "relu" and any(written.values()):
+    if name == "relu" and (written.get("max_value") is not None or any(written.values())):
         formula = _GENERAL_RELU
-        arguments["above"] = f"min(z, {written['max_value']:g})" if written.get("max_value") else "z"
+        arguments["above"] = "z" if written.get("max_value") is None else f"min(z, {written['max_value']:g})"
     if name == "gelu" and written.get("approximate"):
         formula = _TANH_GELU
-    return formula.format(**{**arguments, **written})
+    axis = written.get("axis", -1)
+    return formula.format(over="the units" if axis == -1 else f"axis {axis}", **arguments | written)
 
 
 @singledispatch

@@ -7,14 +7,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, ShapeDtypeStruct
 
-from densefn import activations, regularizers
+from densefn import activations, precision, regularizers
 from densefn.compose import Function, Repeat, Residual, Sequential
 from densefn.dense import Dense
 from densefn.einsum import Einsum
@@ -26,98 +26,108 @@ from densefn.layer import Layer, Shape
 from densefn.param import Param, name_of
 
 
+class Place(NamedTuple):
+    """Where a layer stands in a model: its path, how often, and the dtype of what it is given."""
+
+    path: str = ""
+    times: int = 1
+    dtype: Any = jnp.float32
+
+
 @singledispatch
-def parts(layer: Layer, shape: Shape, path: str, times: int) -> Iterator[Part]:
+def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
     """The parts of a layer; those of a layer that is not known here are one part, whose cost XLA tells."""
-    params, x = abstract(layer, sizes(shape))
-    forward, backward = operations(layer.forward, params, x)
+    forward, backward = operations(layer.forward, *abstract(layer, sizes(shape), place.dtype))
     equation = f"y[{dims(layer.output_shape(shape))}] = {type(layer).__name__}(x[{dims(shape)}])"
-    yield _part(layer, shape, path, times, equation=equation, cost=Cost(forward, backward))
+    yield _part(layer, shape, place, equation, Cost(forward, backward))
 
 
 @parts.register
-def _(layer: Sequential, shape: Shape, path: str, times: int) -> Iterator[Part]:
+def _(layer: Sequential, shape: Shape, place: Place) -> Iterator[Part]:
+    dtype = place.dtype
     for name, inner in layer.named():
-        yield from parts(inner, shape, f"{path}/{name}".strip("/"), times)
+        yield from parts(inner, shape, Place(f"{place.path}/{name}".strip("/"), place.times, dtype))
+        dtype = jax.eval_shape(inner.apply, *abstract(inner, sizes(shape), dtype)).dtype
         shape = layer.shape(inner.output_shape(shape))
 
 
 @parts.register
-def _(layer: Repeat, shape: Shape, path: str, times: int) -> Iterator[Part]:
-    yield from parts(layer.body, shape, path, times * layer.times)
+def _(layer: Repeat, shape: Shape, place: Place) -> Iterator[Part]:
+    yield from parts(layer.body, shape, place._replace(times=place.times * layer.times))
 
 
 @parts.register
-def _(layer: Residual, shape: Shape, path: str, times: int) -> Iterator[Part]:
-    yield from parts(layer.body, shape, path, times)
-    size = 4 * math.prod(sizes(shape))
+def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
+    yield from parts(layer.body, shape, place)
     equation = f"y[{dims(shape)}] = x[{dims(shape)}] + the layers above"
     remark = "The input is added to the output of the layers above; the gradient of either is that of y."
+    count = math.prod(sizes(shape))
+    size = count * jnp.dtype(place.dtype).itemsize
     # Forward, two arrays are read and one is written; back, two gradients of the input are added.
-    cost = Cost(size / 4, size / 4, 3 * size, 3 * size)
-    yield replace(
-        _part(Function("linear"), shape, path, times, equation=equation, remarks=(remark,), cost=cost), layer="x + ..."
-    )
+    sum_ = _part(Function("linear"), shape, place, equation, Cost(count, count, 3 * size, 3 * size), remarks=(remark,))
+    yield replace(sum_, layer="x + ...")
 
 
 @parts.register
-def _(layer: Function, shape: Shape, path: str, times: int) -> Iterator[Part]:
-    x = ShapeDtypeStruct(sizes(shape), jnp.float32)
+def _(layer: Function, shape: Shape, place: Place) -> Iterator[Part]:
+    x = ShapeDtypeStruct(sizes(shape), place.dtype)
     name = activations.name_of(layer.function) or "the function"
     equation = f"y[{dims(layer.output_shape(shape))}] = {name}(x[{dims(shape)}])"
-    size = 4 * math.prod(x.shape)
+    size = x.size * x.dtype.itemsize
     cost = Cost(*operations(activations.get(layer.function), x), 2 * size, 3 * size)
-    yield _part(layer, shape, path, times, equation=equation, remarks=tuple(_activation(layer.function)), cost=cost)
+    yield _part(layer, shape, place, equation, cost, remarks=tuple(_activation(layer.function)))
 
 
 @parts.register
-def _(layer: Dense, shape: Shape, path: str, times: int) -> Iterator[Part]:
-    inner, units, rows = shape[-1] or 0, layer.units, math.prod(sizes(shape)[:-1])
+def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
+    inner, units, batch = shape[-1] or 0, layer.units, sizes(shape)[:-1]
+    rows = math.prod(batch)
     lead = dims((*shape[:-1], units))
     product = f"x[{dims(shape)}] @ kernel[{inner}, {units}]" + (f" + bias[{units}]" if layer.use_bias else "")
-    batch = dims(shape[:-1]).replace(", ", " * ") or "1"
+    examples = dims(shape[:-1]).replace(", ", " * ") or "1"
     yield _part(
         layer,
         shape,
-        path,
-        times,
-        equation=_with_activation(layer, shape, lead, product),
+        place,
+        _with_activation(layer, shape, lead, product),
+        _product_cost(layer, sizes(shape), (*batch, units), 2 * rows * inner * units),
         remarks=(*_rows(shape), *_activation(layer.activation), *_activity(layer), *_precision(layer)),
         gradients=(
             *_through_activation(layer, lead),
-            f"dL/dkernel[{inner}, {units}] = x^T[{inner}, {batch}] @ g[{batch}, {units}]",
-            *([f"dL/dbias[{units}] = sum of g over its {batch} rows"] if layer.use_bias else []),
+            f"dL/dkernel[{inner}, {units}] = x^T[{inner}, {examples}] @ g[{examples}, {units}]",
+            *([f"dL/dbias[{units}] = sum of g over its {examples} rows"] if layer.use_bias else []),
             f"dL/dx[{dims(shape)}] = g[{lead}] @ kernel^T[{units}, {inner}]",
         ),
-        cost=_product_cost(layer, sizes(shape), (rows * inner, inner * units, rows * units), 2 * rows * inner * units),
         product=Product(rows if None not in shape[:-1] else None, inner, units, layer.use_bias),
         example=_example(layer),
     )
 
 
 @parts.register
-def _(layer: Einsum, shape: Shape, path: str, times: int) -> Iterator[Part]:
+def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
     equation, axes = layer.axes(sizes(shape))
     declared = layer.declare(sizes(shape))
     kernel = declared["kernel"].shape
-    lead = dims(tuple(axes[axis] for axis in equation.y))
+    lead = dims(tuple(layer.axes(shape)[1][axis] for axis in equation.y))
+    summed = "".join(axis for axis in equation.x if axis not in equation.kernel + equation.y)
+    gradient = "".join(axis for axis in equation.x if axis not in summed)
+    repeated = f", the same along {summed}" if summed else ""
     product = f"einsum('{equation}', x[{dims(shape)}], kernel[{dims(kernel)}])"
     bias = f" + bias[{dims(declared['bias'].shape)}]" if layer.use_bias else ""
-    x, weights, y = (math.prod(axes[axis] for axis in letters) for letters in equation)
+    y = tuple(axes[axis] for axis in equation.y)
     yield _part(
         layer,
         shape,
-        path,
-        times,
-        equation=_with_activation(layer, shape, lead, product + bias),
+        place,
+        _with_activation(layer, shape, lead, product + bias),
+        _product_cost(layer, sizes(shape), y, 2 * math.prod(axes.values())),
         remarks=(*_activation(layer.activation), *_activity(layer), *_precision(layer)),
         gradients=(
             *_through_activation(layer, lead),
             f"dL/dkernel[{dims(kernel)}] = einsum('{equation.x},{equation.y}->{equation.kernel}', x, g)",
             *(["dL/dbias = sum of g over the axes that the bias lacks"] if layer.use_bias else []),
-            f"dL/dx[{dims(shape)}] = einsum('{equation.y},{equation.kernel}->{equation.x}', g, kernel)",
+            f"dL/dx[{dims(shape)}] = einsum('{equation.y},{equation.kernel}->{gradient}', g, kernel){repeated}",
         ),
-        cost=_product_cost(layer, sizes(shape), (x, weights, y), 2 * math.prod(axes.values())),
     )
 
 
@@ -126,22 +136,20 @@ def dims(shape: Shape) -> str:
     return ", ".join("N" if n is None else str(n) for n in shape)
 
 
-def _part(layer: Layer, shape: Shape, path: str, times: int, **found: Any) -> Part:
-    params, x = abstract(layer, sizes(shape))
-    y = jax.eval_shape(layer.apply, params, x)
+def _part(layer: Layer, shape: Shape, place: Place, equation: str, cost: Cost, **found: Any) -> Part:
+    y = jax.eval_shape(layer.apply, *abstract(layer, sizes(shape), place.dtype))
     declared = jax.tree_util.tree_leaves_with_path(layer.declare(shape))
-    parameters = tuple(_parameter(name_of(where), p, times) for where, p in declared)
-    cost = found.pop("cost") * times
     return Part(
-        path=path,
+        path=place.path,
         layer=repr(layer),
-        times=times,
+        times=place.times,
         input_shape=shape,
         output_shape=layer.output_shape(shape),
-        output_bytes=times * y.size * y.dtype.itemsize,
-        parameters=parameters,
-        cost=cost,
-        **{"remarks": (), "gradients": (), **found},
+        output_bytes=place.times * y.size * y.dtype.itemsize,
+        equation=equation,
+        parameters=tuple(_parameter(name_of(where), p, place.times) for where, p in declared),
+        cost=cost * place.times,
+        **found,
     )
 
 
@@ -177,8 +185,8 @@ def _rows(shape: Shape) -> Iterator[str]:
     yield f"The last axis of x, {shape[-1]} long, is contracted with the first of the kernel."
     if lead:
         yield (
-            f"One product serves all {rows.replace(', ', ' * ')} examples at once: each row of y is what the layer "
-            "makes of that row of x alone."
+            f"One product serves all {rows.replace(', ', ' * ')} examples at once: each row of it is the product of "
+            "that row of x alone with the kernel."
         )
 
 
@@ -196,7 +204,7 @@ def _activity(layer: Dense | Einsum) -> Iterator[str]:
 
 def _precision(layer: Dense | Einsum) -> Iterator[str]:
     policy = layer.policy
-    if policy.compute_dtype != "float32":
+    if policy != precision.get("float32"):
         yield (
             f"Parameters are stored in {policy.param_dtype}, the product has operands in {policy.compute_dtype} and "
             f"accumulates in {policy.accumulator_dtype}, the output is {policy.output_dtype}."
@@ -211,36 +219,47 @@ def _through_activation(layer: Dense | Einsum, lead: str) -> Iterator[str]:
         yield f"g[{lead}] = dL/dz, which is dL/dy times the derivative of {name or 'the activation'} at z"
 
 
-def _product_cost(layer: Dense | Einsum, shape: tuple[int, ...], axes: tuple[int, int, int], flops: int) -> Cost:
+def _product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ...], flops: int) -> Cost:
     """The cost of a product and of its epilogue.
 
     Args:
       layer: which has activation, bias and regularizers.
       shape: of the input.
-      axes: the number of entries of input, kernel and output.
+      y: the shape of the product.
       flops: of the product.
     """
-    x, kernel, y = axes
-    params, _ = abstract(layer, shape)
+    params, x = abstract(layer, shape)
     item, wide = jnp.dtype(layer.policy.compute_dtype).itemsize, layer.policy.accumulator_dtype.itemsize
-    moved = item * (x + kernel) + wide * y
-    cost = Cost(flops, 2 * flops, moved, 2 * moved)
+    z = ShapeDtypeStruct(y, layer.policy.accumulator_dtype)
+    moved = item * (x.size + params["kernel"].size) + wide * z.size
     bias = params["bias"].size if layer.use_bias else 0
+    activated = activations.name_of(layer.activation) != "linear"
+    cost = Cost(flops, 2 * flops, moved, 2 * moved)
     if layer.use_bias:
-        cost += Cost(y, y, 0, wide * (y + bias))
-    activation = activations.get(layer.activation)
-    if activation is not activations.linear:
-        cost += Cost(*operations(activation, ShapeDtypeStruct((y,), jnp.float32)), 0, 3 * wide * y)
-    if layer.use_bias or activation is not activations.linear:
-        cost += Cost(0, 0, 2 * wide * y + wide * bias)
-    for regularizer, name in ((layer.kernel_regularizer, "kernel"), (layer.bias_regularizer, "bias")):
+        cost += Cost(z.size, z.size, 0, wide * (z.size + bias))
+    if activated:
+        cost += Cost(*operations(activations.get(layer.activation), z), 0, 3 * wide * z.size)
+    if layer.use_bias or activated:
+        cost += Cost(0, 0, 2 * wide * z.size + wide * bias)
+    output = jax.eval_shape(activations.get(layer.activation), z)
+    for regularizer, w in (
+        (layer.kernel_regularizer, params["kernel"]),
+        (layer.bias_regularizer, params.get("bias")),
+        (layer.activity_regularizer, output),
+    ):
         penalty = regularizers.get(regularizer)
-        cost += Cost() if penalty is None else Cost(*operations(penalty, params[name]))
+        cost += Cost() if penalty is None else Cost(*operations(penalty, w))
     return cost
 
 
-def _example(layer: Dense) -> Example:
-    """A layer of 3 inputs and 2 units with the same activation, applied to two rows of small whole numbers."""
+def _example(layer: Dense) -> Example | None:
+    """A layer of 3 inputs and 2 units with the same activation, applied to two rows of small whole numbers.
+
+    There is none for a function or an axis of one's own, which may not fit such a small layer.
+    """
+    written = dict(layer.activation.arguments) if isinstance(layer.activation, activations.Activation) else {}
+    if activations.name_of(layer.activation) is None or written.get("axis", -1) != -1:
+        return None
     small = replace(
         layer, units=2, dtype="float32", kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None
     )

@@ -1,5 +1,6 @@
 """An explanation as plain text and as Markdown."""
 
+import re
 from collections.abc import Iterator
 from functools import singledispatch
 
@@ -23,7 +24,7 @@ def markdown(explanation: Facts) -> str:
     """Writes an explanation as Markdown."""
     lines = []
     for section in sections(explanation):
-        lines += [f"## `{section.title}`" if "(" in section.title else f"## {section.title}", ""]
+        lines += [f"## `{section.title}`" if section.code else f"## {section.title}", ""]
         for block in section.blocks:
             lines += [*_marked(block), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -54,7 +55,7 @@ def _(block: Product) -> Iterator[str]:
 
 @singledispatch
 def _marked(block: Block) -> Iterator[str]:
-    yield str(block)
+    yield _escaped(str(block))
 
 
 @_marked.register
@@ -65,7 +66,7 @@ def _(block: Code) -> Iterator[str]:
 @_marked.register
 def _(block: Table) -> Iterator[str]:
     for row in (block.header, ("---",) * len(block.header), *block.rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+        yield f"| {' | '.join(map(_escaped, row))} |"
 
 
 @_marked.register
@@ -73,11 +74,15 @@ def _(block: Product) -> Iterator[str]:
     yield from ("```", *drawn(block), "```")
 
 
+def _escaped(words: str) -> str:
+    return re.sub(r"[|<*_]", r"\\\g<0>", words)
+
+
 def drawn(product: Product) -> Iterator[str]:
     """Draws the boxes of a product to scale, as nearly as characters can: a side has one at least."""
     n, inner, units = product.rows, product.inner, product.columns
     rows = n or 1
-    scale = max((inner + units) / _WIDTH, 2 * (inner + rows) / _HEIGHT / 2)
+    scale = max((inner + units) / _WIDTH, (inner + rows) / (2 * _HEIGHT))
     wide, broad = (max(1, round(size / scale)) for size in (inner, units))
     tall, high = (max(1, round(size / scale / 2)) for size in (inner, rows))
     batch = "N" if n is None else str(n)

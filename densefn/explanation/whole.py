@@ -4,7 +4,7 @@ import jax
 
 from densefn.explanation.cost import Cost, abstract, compiled, there_and_back, with_cotangent
 from densefn.explanation.facts import Facts, Memory
-from densefn.explanation.parts import parts, sizes
+from densefn.explanation.parts import Place, parts, sizes
 from densefn.explanation.text import text
 from densefn.layer import Layer, Shape
 
@@ -18,7 +18,7 @@ class Explanation(Facts):
 
 def explained(layer: Layer, shape: Shape) -> Explanation:
     """Puts together what is found out of a layer, for inputs of a shape that was checked."""
-    found = tuple(parts(layer, shape, "", 1))
+    found = tuple(parts(layer, shape, Place()))
     params, x = abstract(layer, sizes(shape))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
     count = sum(leaf.size for leaf in jax.tree.leaves(params))

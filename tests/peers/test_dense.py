@@ -189,7 +189,7 @@ def test_a_policy_is_the_policy_of_that_name(dtype, key):
     [
         (kl.Dense(3, trainable=False), "trainable: expected True, got False"),
         (kl.Dense(3, lora_rank=2), "lora_rank: expected None, got 2"),
-        (kl.Dense(3, kl.PReLU()), "activation: expected a name or one of"),
+        (kl.Dense(3, kl.PReLU()), "activation: expected a name or a config of one of"),
         (kl.Dense(3, kernel_initializer=ki.HeNormal(keras.random.SeedGenerator(3))), "kernel_initializer"),
         (kl.Dense(3, kernel_initializer=ki.VarianceScaling(input_axes=(0,), output_axes=(1,))), "kernel_initializer"),
     ],
@@ -213,6 +213,33 @@ def test_what_a_layer_here_does_not_express_is_refused(theirs, message):
 def test_what_keras_does_not_express_is_refused(ours, message):
     with pytest.raises((TypeError, ValueError), match=message):
         ours.to_keras_config()
+
+
+def test_all_mistakes_of_a_config_are_reported_at_once():
+    config = {
+        "units": -3,
+        "lora_rank": 4,
+        "activation": {"class_name": "PReLU", "config": {}},
+        "bias_initializer": None,
+        "dtype": {"class_name": "DTypePolicy", "config": None},
+        "kernel_initializer": "foo",
+    }
+    with pytest.raises(ValueError) as caught:
+        Dense.from_keras_config(config)
+    for key in config:
+        assert f"{key}: " in str(caught.value)
+
+
+@pytest.mark.parametrize("activation", [{"class_name": "Activation", "config": {}}, {"class_name": "ReLU"}, {}])
+def test_a_broken_activation_is_refused(activation):
+    with pytest.raises(ValueError, match="activation: expected a name or a config of one of"):
+        Dense.from_keras_config({"units": 3, "activation": activation})
+
+
+def test_a_constant_of_zero_is_read_and_written():
+    layer = Dense(3, bias_initializer=Constant(0.0))
+    assert Dense.from_keras_config(layer.to_keras_config()) == layer
+    assert Dense.from_keras_config(kl.Dense(3, bias_initializer=ki.Constant()).get_config()) == layer
 
 
 def test_a_gain_that_keras_loses_is_written():
