@@ -12,14 +12,20 @@ import pytest
 
 import densefn
 from densefn import (
+    L1,
+    L1L2,
+    L2,
     Dense,
     Einsum,
     Function,
     MaxNorm,
+    MinMaxNorm,
+    NonNeg,
     Policy,
     Repeat,
     Residual,
     Sequential,
+    UnitNorm,
     activations,
     constraints,
     explain,
@@ -31,6 +37,7 @@ from densefn.explanation import formulas
 from densefn.explanation.formats import FORMATS
 from densefn.fans import fans_of
 from densefn.layer import Layer
+from densefn.regularizers import Regularizer
 
 # Everything that the formats have a form for.
 FULL = Dense(
@@ -143,6 +150,31 @@ class TestFormulas:
             for cls in module.NAMES.values():
                 assert formula.dispatch(cls) is not formula.dispatch(object)
                 assert "w" in formula(cls(), "w")
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(L1(0.3), L2(0.3), L1L2(0.2, 0.3)),
+            *(
+                MaxNorm(0.5),
+                MaxNorm(0.7, axis=1),
+                UnitNorm(),
+                NonNeg(),
+                MinMaxNorm(0.2, 0.9),
+                MinMaxNorm(0.2, 0.9, 0.3),
+            ),
+        ],
+        ids=str,
+    )
+    def test_penalties_and_projections_have_the_values_of_their_formulas(self, value, key):
+        w = np.asarray(jax.random.normal(key, (4, 3)), np.float64)
+        formula = formulas.penalty(value, "w") if isinstance(value, Regularizer) else formulas.projected(value, "w")
+        names = {"sqrt": np.sqrt, "abs": np.abs, "min": np.minimum, "max": np.maximum, "w": w,
+                 "sum": lambda a, axis=None: np.sum(a, axis, keepdims=axis is not None)}  # fmt: skip
+        formula, _, norm = formula.replace("^", "**").replace("|w|", "abs(w)").partition(", n = ")
+        names |= {"n": eval(norm, names)} if norm else {}
+        # Float32, and Keras's epsilon of 1e-7 in a norm.
+        np.testing.assert_allclose(value(jnp.asarray(w, jnp.float32)), eval(formula, names), rtol=2e-6, atol=1e-6)
 
     @pytest.mark.parametrize("name", ["glorot_uniform", "he_normal", "random_normal", "truncated_normal", "uniform",
                                       "lecun_uniform", "torch_default", "haiku_default"])  # fmt: skip

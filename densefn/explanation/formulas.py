@@ -143,22 +143,22 @@ def penalty(regularizer: Any, w: str) -> str:
 
 @penalty.register
 def _(regularizer: regularizers.L1, w: str) -> str:
-    return f"{regularizer.l1:g} sum(|{w}|)"
+    return f"{regularizer.l1:g} * sum(|{w}|)"
 
 
 @penalty.register
 def _(regularizer: regularizers.L2, w: str) -> str:
-    return f"{regularizer.l2:g} sum({w}^2)"
+    return f"{regularizer.l2:g} * sum({w}^2)"
 
 
 @penalty.register
 def _(regularizer: regularizers.L1L2, w: str) -> str:
-    return f"{regularizer.l1:g} sum(|{w}|) + {regularizer.l2:g} sum({w}^2)"
+    return f"{regularizer.l1:g} * sum(|{w}|) + {regularizer.l2:g} * sum({w}^2)"
 
 
 @penalty.register
 def _(regularizer: regularizers.OrthogonalRegularizer, w: str) -> str:
-    return f"{regularizer.factor:g} mean |cos| of the angles between the {regularizer.mode} of {w}"
+    return f"{regularizer.factor:g} * mean |cos| of the angles between the {regularizer.mode} of {w}"
 
 
 @singledispatch
@@ -169,15 +169,15 @@ def projected(constraint: Any, w: str) -> str:
 
 @projected.register
 def _(constraint: constraints.MaxNorm, w: str) -> str:
-    return f"{w} min(n, {constraint.max_value:g}) / n, n = {_norm(w, constraint.axis)}"
+    return f"{w} * min(n, {constraint.max_value:g}) / n, n = {_norm(w, constraint.axis)}"
 
 
 @projected.register
 def _(constraint: constraints.MinMaxNorm, w: str) -> str:
     low, high, rate = constraint.min_value, constraint.max_value, constraint.rate
     clipped = f"min(max(n, {low:g}), {high:g})"
-    target = clipped if rate == 1 else f"({rate:g} {clipped} + {1 - rate:g} n)"
-    return f"{w} {target} / n, n = {_norm(w, constraint.axis)}"
+    target = clipped if rate == 1 else f"({rate:g} * {clipped} + {1 - rate:g} * n)"
+    return f"{w} * {target} / n, n = {_norm(w, constraint.axis)}"
 
 
 @projected.register
