@@ -297,6 +297,7 @@ class TestFormats:
         width, height = map(float, re.search(r'viewBox="0 0 (\d+) (\d+)"', page).groups())
         found = re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', page)
         boxes = {name: tuple(map(float, numbers)) for name, *numbers in found}
+        assert width <= 350  # so that its labels of 13 are legible on a phone
         for x, y, w, h in boxes.values():
             assert x + w <= width
             assert y + h <= height

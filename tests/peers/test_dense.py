@@ -242,6 +242,12 @@ def test_a_constant_of_zero_is_read_and_written():
     assert Dense.from_keras_config(kl.Dense(3, bias_initializer=ki.Constant()).get_config()) == layer
 
 
+def test_a_number_that_keras_holds_in_float32_is_the_one_that_was_written():
+    written = kl.Dense(3, kernel_regularizer=kr.L1(0.2), bias_regularizer="l1", activity_regularizer=kr.L1L2(0.1, 0.3))
+    layer = Dense(3, kernel_regularizer=L1(0.2), bias_regularizer="l1", activity_regularizer=L1L2(0.1, 0.3))
+    assert Dense.from_keras_config(written.get_config()) == layer
+
+
 def test_a_gain_that_keras_loses_is_written():
     config = Dense(3, kernel_initializer=Identity(2.0)).to_keras_config()
     np.testing.assert_array_equal(kl.Dense.from_config(config).kernel_initializer((2, 2)), 2 * np.eye(2))
