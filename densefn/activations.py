@@ -254,6 +254,8 @@ def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]
     """
     trial = jax.ShapeDtypeStruct(tuple(1 if n is None else n for n in shape), jnp.float32)
     made = jax.eval_shape(get(activation), trial).shape
+    if len(made) != len(shape):
+        raise ValueError(f"expected an activation that keeps the number of axes, got {made} of {trial.shape}")
     return tuple(None if n is None else m for n, m in zip(shape, made, strict=True))
 
 

@@ -75,8 +75,14 @@ def _add_explain(commands: Any) -> None:
     explain.add_argument("--config", metavar="FILE", help="explain the model of a config file")
     explain.add_argument("--run", type=Path, metavar="DIR", help="explain the model of a run's folder")
     explain.add_argument("--format", choices=("text", "markdown", "html", "json"), default="text", help="default: text")
-    explain.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
+    explain.add_argument("-o", "--output", type=_file, metavar="FILE", help="write to a file instead of the terminal")
     explain.set_defaults(command=_explain)
+
+
+def _file(text: str) -> Path:
+    if not Path(text).name:
+        raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
+    return Path(text)
 
 
 def _dense_flags() -> list[str]:
@@ -85,6 +91,11 @@ def _dense_flags() -> list[str]:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _where(path: Sequence[str | int]) -> str:
+    """The flag of an argument, and what in its value is meant."""
+    return f"{_flag(str(path[0]))}{'.' if path[1:] else ''}{dotted(path[1:])}: " if path else ""
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -120,11 +131,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f"--config needs the package {error.name}: pip install 'densefn[train]'", 2)
     except TableError as error:
-        return _fail("\n".join(f"{_flag(dotted(path))}: {message}" for path, message in error.problems), 2)
+        return _fail("\n".join(f"{_where(path)}{message}" for path, message in error.problems), 2)
     except (TypeError, ValueError) as error:
         return _fail(str(error), 2)
     if arguments.output is None:
-        print(written, end="")
+        # A terminal that lacks the characters of the boxes has question marks in their place.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(written.encode(encoding, "replace").decode(encoding), end="")
         return 0
     try:
         checkpoint.write(arguments.output, written.encode())

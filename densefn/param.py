@@ -7,7 +7,8 @@ stacked: the arrays of its repetitions lie along leading axes, and are initializ
 import functools
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +70,7 @@ def initialize(declared: Any, key: Array) -> Any:
     Raises:
       ValueError: with the parameter's path, if its initializer cannot draw it.
     """
-    return jax.tree_util.tree_map_with_path(lambda path, p: _first(name_of(path), p, key), declared)
+    return jax.tree_util.tree_map_with_path(lambda path, p: _first(path, p, key), declared)
 
 
 def name_of(path: tuple[Any, ...]) -> str:
@@ -83,11 +84,18 @@ def fold(key: Array, name: str) -> Array:
     return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[:4], "big")))
 
 
-def _first(name: str, p: Param, key: Array) -> Array:
+@contextmanager
+def _naming(path: tuple[Any, ...]) -> Iterator[None]:
+    """Puts the path of the parameter before the message of an error."""
     try:
-        return _draw(p, fold(key, name))
+        yield
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{name_of(path) or 'the parameter'}: {error}") from None
+
+
+def _first(path: tuple[Any, ...], p: Param, key: Array) -> Array:
+    with _naming(path):
+        return _draw(p, fold(key, name_of(path)))
 
 
 def _draw(p: Param, key: Array) -> Array:
@@ -112,8 +120,17 @@ def activity_penalty(regularizer: Callable[[Array], Array] | None, y: Array, bat
 
 
 def project(declared: Any, params: Any) -> Any:
-    """Applies the constraint of every parameter that has one."""
-    return jax.tree.map(lambda p, w: _each(p.constraint, p, w) if p.constraint else w, declared, params)
+    """Applies the constraint of every parameter that has one.
+
+    Raises:
+      ValueError: with the parameter's path, if its constraint does not fit it.
+    """
+    return jax.tree_util.tree_map_with_path(_projected, declared, params)
+
+
+def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:
+    with _naming(path):
+        return _each(p.constraint, p, w) if p.constraint else w
 
 
 def _each(function: Callable[[Array], Array], p: Param, w: Array) -> Array:

@@ -19,7 +19,7 @@ from densefn.values import Value, build, find
 
 def accumulator(dtype: DTypeLike) -> jnp.dtype:
     """The dtype in which sums over a dtype run: float64 for float64, float32 for all others."""
-    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
+    return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
 
 
 def widen(x: Array) -> Array:
@@ -102,7 +102,7 @@ def get(policy: AnyPolicy) -> Policy:
     if "float64" in (found.param_dtype, found.compute_dtype, found.output_dtype) and not _has_float64():
         raise ValueError(
             f"the precision policy {policy!r} needs float64, which is off: run "
-            'jax.config.update("jax_enable_x64", True) first'
+            'jax.config.update("jax_enable_x64", True) first, or set JAX_ENABLE_X64=1'
         )
     return found
 

@@ -8,7 +8,7 @@ from functools import singledispatch
 import jax
 import jax.numpy as jnp
 
-from densefn.compose import Repeat, Residual, Sequential
+from densefn.compose import Repeat, Residual, Sequential, as_layer
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param
 
@@ -64,7 +64,7 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
     """Lists a model's layers with output shapes, parameter shapes and counts. Nothing is computed.
 
     Args:
-      layer: a layer or a model.
+      layer: a layer or a model, or a function of one array.
       input_shape: the shape of the input, such as `(None, 784)`.
 
     Returns:
@@ -82,6 +82,7 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
     ---------------------------------------------------------------------------------
     total, 9.8 MiB                                                          2,560,000
     """
+    layer = as_layer(layer)
     shape = layer.shape(input_shape)
     declared: list[Param] = jax.tree.leaves(layer.declare(shape))
     size = sum(p.count * jnp.dtype(p.dtype).itemsize for p in declared)

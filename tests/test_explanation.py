@@ -3,7 +3,10 @@
 import html.parser
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -336,6 +339,19 @@ class TestCommand:
         assert [*tmp_path.iterdir()] == [path]
         assert capsys.readouterr().out == ""
 
+    def test_a_terminal_without_boxes_has_question_marks(self):
+        code = "from densefn.cli import main; main(['explain', '--units', '3', '--input-shape', '2,5'])"
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "????" in done.stdout
+
+    def test_no_name_of_a_file_is_a_mistake(self, capsys):
+        with pytest.raises(SystemExit) as stopped:
+            main(["explain", "--units", "3", "--input-shape", "2,5", "-o", ""])
+        assert stopped.value.code == 2
+        assert "--output: expected the name of a file, got ''" in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -353,6 +369,15 @@ class TestCommand:
             (["--units", "3", "--dtype", "float64", "--input-shape", "2"], "needs float64, which is off"),
             (["--units", "3", "--kernel-regularizer", "orthogonal_regularizer", "--bias-regularizer",
               "orthogonal_regularizer", "--input-shape", "2"], "expected a matrix"),
+            (["--units", "999999999999", "--input-shape", "2,99999999"], "expected arrays of at most 2^40 entries"),
+            (["--units", "4", "--input-shape", "99999999999999999999,3"], "expected arrays of at most 2^40 entries"),
+            (["--units", "4", "--bias-initializer", "identity", "--input-shape", "2"],
+             "bias: Identity: expected a matrix"),
+            (["--units", "4", "--kernel-constraint", "{name='MaxNorm', axis=5}", "--input-shape", "2"],
+             "kernel: axis 5 is out of bounds"),
+            (["--units", "4", "--kernel-constraint", "{name='MaxNorm', max_value='a'}", "--input-shape", "2"],
+             "--kernel-constraint.max_value: expected a finite number"),
+            (["--units", "5", "--activation", "glu", "--input-shape", "2"], "Dense: glu needs an even number of units"),
             (["--run", "nowhere"], "expected a model written by densefn"),
             (["--config", "nowhere.toml"], "expected a config file to read"),
             (["--units", "3", "--input-shape", "2", "-o", "nowhere/out"], "--output nowhere/out: No such file"),
@@ -368,6 +393,26 @@ class TestCommand:
 
 
 class TestParts:
+    def test_a_function_is_a_layer_and_what_is_none_is_refused(self):
+        assert explain(jnp.tanh, (2, 5)).parts[0].equation == "y[2, 5] = tanh(x[2, 5])"
+        assert densefn.summary(jnp.tanh, (2, 5)).count == 0
+        for wrong in (Dense, 3, None):
+            with pytest.raises(TypeError, match="expected a layer, or a function of one array"):
+                explain(wrong, (2, 5))
+        with pytest.raises(ValueError, match="keeps the number of axes"):
+            explain(Dense(3, jnp.ravel), (2, 5))
+
+    def test_float64_accumulates_in_float64(self):
+        with jax.enable_x64(True):
+            assert any(
+                "accumulates in float64" in it for it in explain(Dense(3, dtype="float64"), (2, 5)).parts[0].remarks
+            )
+
+    def test_the_output_s_penalty_is_divided_by_the_first_axis(self):
+        for shape, batch in (((2, 3, 5), "2"), ((5,), "1"), ((None, 5), "N")):
+            remarks = explain(Dense(3, activity_regularizer="l2"), shape).parts[0].remarks
+            assert f"Penalty of the output: 0.01 * sum(y^2) / {batch}, the size of its batch axis." in remarks
+
     def test_an_axis_of_one_s_own_is_said_and_has_no_example(self):
         layer = Dense(4, activations.Activation("softmax", axis=1))
         part = explain(layer, (8, 5, 3)).parts[0]
@@ -421,4 +466,6 @@ class TestParts:
         assert "The body of a loop" not in str(explain(Dense(4), (8, 4)))
 
     def test_markdown_shows_the_name_of_a_lambda(self):
-        assert r"\<lambda>(z)" in FORMATS["markdown"](explain(Dense(4, lambda z: z + 1), (8, 4)))
+        assert r"\<lambda>(kernel)" in FORMATS["markdown"](
+            explain(Dense(4, kernel_regularizer=lambda w: w.sum()), (8, 4))
+        )

@@ -108,9 +108,15 @@ def _counts(explanation: Facts) -> Table:
 
 
 def _batch(explanation: Facts) -> str:
-    if None in explanation.input_shape:
-        return "Operations and bytes are for 1 in the place of N, which is any number."
-    return f"Operations and bytes are for an input of shape {explanation.input_shape}."
+    where = (
+        "1 in the place of N, which is any number"
+        if None in explanation.input_shape
+        else f"an input of shape {explanation.input_shape}"
+    )
+    return (
+        f"Operations and bytes are for {where}. An addition and a multiplication are one operation each, functions "
+        "such as exp and tanh none. Bytes are those of a product and then a pass for bias and activation."
+    )
 
 
 def _compiled(explanation: Facts) -> Table:

@@ -24,6 +24,7 @@ from densefn.explanation.facts import Example, Parameter, Part, Product
 from densefn.fans import fans_of
 from densefn.layer import Layer, Shape
 from densefn.param import Param, name_of
+from densefn.values import shown
 
 
 class Place(NamedTuple):
@@ -71,8 +72,7 @@ def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
 @parts.register
 def _(layer: Function, shape: Shape, place: Place) -> Iterator[Part]:
     x = ShapeDtypeStruct(sizes(shape), place.dtype)
-    name = activations.name_of(layer.function) or "the function"
-    equation = f"y[{dims(layer.output_shape(shape))}] = {name}(x[{dims(shape)}])"
+    equation = f"y[{dims(layer.output_shape(shape))}] = {_label(layer.function)}(x[{dims(shape)}])"
     size = x.size * x.dtype.itemsize
     cost = Cost(*operations(activations.get(layer.function), x), 2 * size, 3 * size)
     yield _part(layer, shape, place, equation, cost, remarks=tuple(_activation(layer.function)))
@@ -85,13 +85,14 @@ def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
     lead = dims((*shape[:-1], units))
     product = f"x[{dims(shape)}] @ kernel[{inner}, {units}]" + (f" + bias[{units}]" if layer.use_bias else "")
     examples = dims(shape[:-1]).replace(", ", " * ") or "1"
+    first = dims(shape[:1]) if batch else "1"
     yield _part(
         layer,
         shape,
         place,
         _with_activation(layer, shape, lead, product),
         _product_cost(layer, sizes(shape), (*batch, units), 2 * rows * inner * units),
-        remarks=(*_rows(shape), *_activation(layer.activation), *_activity(layer), *_precision(layer)),
+        remarks=(*_rows(shape), *_activation(layer.activation), *_activity(layer, first), *_precision(layer)),
         gradients=(
             *_through_activation(layer, lead),
             f"dL/dkernel[{inner}, {units}] = x^T[{inner}, {examples}] @ g[{examples}, {units}]",
@@ -108,10 +109,12 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
     equation, axes = layer.axes(sizes(shape))
     declared = layer.declare(sizes(shape))
     kernel = declared["kernel"].shape
-    lead = dims(tuple(layer.axes(shape)[1][axis] for axis in equation.y))
+    named = layer.axes(shape)[1]
+    lead = dims(tuple(named[axis] for axis in equation.y))
     summed = "".join(axis for axis in equation.x if axis not in equation.kernel + equation.y)
     gradient = "".join(axis for axis in equation.x if axis not in summed)
     repeated = f", the same along {summed}" if summed else ""
+    first = next((dims((named[axis],)) for axis in equation.y if axis not in equation.kernel), "1")
     product = f"einsum('{equation}', x[{dims(shape)}], kernel[{dims(kernel)}])"
     bias = f" + bias[{dims(declared['bias'].shape)}]" if layer.use_bias else ""
     y = tuple(axes[axis] for axis in equation.y)
@@ -121,7 +124,7 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
         place,
         _with_activation(layer, shape, lead, product + bias),
         _product_cost(layer, sizes(shape), y, 2 * math.prod(axes.values())),
-        remarks=(*_activation(layer.activation), *_activity(layer), *_precision(layer)),
+        remarks=(*_activation(layer.activation), *_activity(layer, first), *_precision(layer)),
         gradients=(
             *_through_activation(layer, lead),
             f"dL/dkernel[{dims(kernel)}] = einsum('{equation.x},{equation.y}->{equation.kernel}', x, g)",
@@ -172,10 +175,10 @@ def sizes(shape: Shape) -> tuple[int, ...]:
 
 
 def _with_activation(layer: Dense | Einsum, shape: Shape, lead: str, product: str) -> str:
-    name = activations.name_of(layer.activation)
+    name = _label(layer.activation)
     if name == "linear":
         return f"y[{lead}] = {product}"
-    return f"y[{dims(layer.output_shape(shape))}] = {name or 'activation'}(z), z[{lead}] = {product}"
+    return f"y[{dims(layer.output_shape(shape))}] = {name}(z), z[{lead}] = {product}"
 
 
 def _rows(shape: Shape) -> Iterator[str]:
@@ -191,15 +194,19 @@ def _rows(shape: Shape) -> Iterator[str]:
 
 
 def _activation(activation: activations.AnyActivation | None) -> Iterator[str]:
-    name = activations.name_of(activation)
-    if name != "linear":
-        yield f"{name or 'activation'}(z) = {formulas.activation(activation)}"
+    name, formula = _label(activation), formulas.activation(activation)
+    if name != "linear" and formula != f"{name}(z)":
+        yield f"{name}(z) = {formula}"
 
 
-def _activity(layer: Dense | Einsum) -> Iterator[str]:
+def _label(activation: activations.AnyActivation | None) -> str:
+    return activations.name_of(activation) or shown(activation)
+
+
+def _activity(layer: Dense | Einsum, batch: str) -> Iterator[str]:
     regularizer = regularizers.get(layer.activity_regularizer)
     if regularizer is not None:
-        yield f"Penalty of the output: {formulas.penalty(regularizer, 'y')} / the number of examples."
+        yield f"Penalty of the output: {formulas.penalty(regularizer, 'y')} / {batch}, the size of its batch axis."
 
 
 def _precision(layer: Dense | Einsum) -> Iterator[str]:
@@ -212,11 +219,11 @@ def _precision(layer: Dense | Einsum) -> Iterator[str]:
 
 
 def _through_activation(layer: Dense | Einsum, lead: str) -> Iterator[str]:
-    name = activations.name_of(layer.activation)
+    name = _label(layer.activation)
     if name == "linear":
         yield f"g[{lead}] = dL/dy"
     else:
-        yield f"g[{lead}] = dL/dz, which is dL/dy times the derivative of {name or 'the activation'} at z"
+        yield f"g[{lead}] = dL/dz, which is dL/dy times the Jacobian of {name} at z"
 
 
 def _product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ...], flops: int) -> Cost:

@@ -1,5 +1,7 @@
 """The whole explanation of a layer: its parts, its totals, and what XLA makes of it."""
 
+import math
+
 import jax
 
 from densefn.explanation.cost import Cost, abstract, compiled, there_and_back, with_cotangent
@@ -16,8 +18,12 @@ class Explanation(Facts):
         return text(self)
 
 
+_MOST = 2**40
+
+
 def explained(layer: Layer, shape: Shape) -> Explanation:
     """Puts together what is found out of a layer, for inputs of a shape that was checked."""
+    _check(layer, sizes(shape))
     found = tuple(parts(layer, shape, Place()))
     params, x = abstract(layer, sizes(shape))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
@@ -33,3 +39,12 @@ def explained(layer: Layer, shape: Shape) -> Explanation:
         compiled(layer.forward, params, x),
         compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
     )
+
+
+def _check(layer: Layer, shape: tuple[int, ...]) -> None:
+    """Checks that the layer can be computed with, without doing it."""
+    counts = [math.prod(shape), *(p.count for p in jax.tree.leaves(layer.declare(shape)))]
+    if max(counts) > _MOST or math.prod(sizes(layer.output_shape(shape))) > _MOST:
+        raise ValueError(f"{layer!r}: expected arrays of at most 2^40 entries, got more for an input {shape}")
+    params = jax.eval_shape(lambda: layer.init(jax.random.key(0), shape))
+    jax.eval_shape(layer.project, params)
