@@ -1,37 +1,187 @@
-"""The products behind every layer, accumulated in float32 at least."""
+"""The products behind every layer: operands in the compute dtype, sums in float32 at least, forward and backward.
 
+A product of narrow operands is a primitive of its own, bilinear in `x` and `w`, which takes both as they are stored and
+rounds them to the compute dtype itself. So a gradient has the dtype of what was stored: that of a float32 kernel comes
+out of the accumulator and is never rounded, while the operands of the backward products, the gradient of the output
+among them, are rounded to the compute dtype. With `lax.dot_general` alone one of these is lost: a kernel that is cast
+before it has a gradient in the narrow dtype, and the gradient of a float32 output is multiplied in float32.
+
+Reference: Micikevicius et al., "Mixed Precision Training", 2018.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 
 from densefn.precision import accumulator
 
+_NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 
-def dot(x: Array, w: Array) -> Array:
+
+class Axes(NamedTuple):
+    """The axes of a product's operands: those that are summed over in pairs, and the batch's.
+
+    The result has the batch's axes, then the others of `x`, then the others of `w`, each in their order.
+    """
+
+    x_sum: tuple[int, ...]
+    w_sum: tuple[int, ...]
+    x_batch: tuple[int, ...] = ()
+    w_batch: tuple[int, ...] = ()
+
+    @property
+    def swapped(self) -> "Axes":
+        """Those of the product of `w` and `x`."""
+        return Axes(self.w_sum, self.x_sum, self.w_batch, self.x_batch)
+
+    def x_free(self, rank: int) -> tuple[int, ...]:
+        """The axes of an `x` of this rank that are neither summed over nor the batch's."""
+        return tuple(axis for axis in range(rank) if axis not in self.x_sum + self.x_batch)
+
+
+def dot(x: Array, w: Array, compute_dtype: DTypeLike) -> Array:
     """`x @ w`: the last axis of `x` with the first of `w`.
 
     Args:
       x: `[..., in]`.
-      w: `[in, units]`, of the same dtype.
+      w: `[in, units]`.
+      compute_dtype: to which both are rounded.
 
     Returns:
-      `[..., units]` of float32, or of float64 if the operands are.
+      `[..., units]` of float32, or of float64 if the compute dtype is.
 
-    >>> dot(jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 1), jnp.bfloat16))
+    >>> dot(jnp.ones((2, 3)), jnp.ones((3, 1)), "bfloat16")
     Array([[3.],
            [3.]], dtype=float32)
     """
-    return lax.dot_general(x, w, (((x.ndim - 1,), (0,)), ((), ())), preferred_element_type=accumulator(x.dtype))
+    return product(x, w, Axes((x.ndim - 1,), (0,)), compute_dtype)
 
 
-def einsum(equation: str, x: Array, w: Array) -> Array:
+def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array:
     """The product that an equation of two operands describes.
 
     Args:
       equation: such as `"bi,iho->bho"`.
       x: the first operand.
-      w: the second, of the same dtype.
+      w: the second.
+      compute_dtype: to which both are rounded.
 
     Returns:
-      The product, of float32, or of float64 if the operands are.
+      The product, of float32, or of float64 if the compute dtype is.
     """
-    return jnp.einsum(equation, x, w, preferred_element_type=accumulator(x.dtype))
+    operands, y = equation.split("->")
+    of_x, of_w = operands.split(",")
+    alone = [axis for axis in of_x if axis not in of_w + y]
+    x = jnp.sum(x, [of_x.index(axis) for axis in alone], dtype=accumulator(x.dtype)) if alone else x
+    of_x = "".join(axis for axis in of_x if axis not in alone)
+    summed, batch = ([axis for axis in of_w if axis in of_x and (axis in y) is kept] for kept in (False, True))
+    axes = Axes(*(tuple(map(of.index, group)) for group in (summed, batch) for of in (of_x, of_w)))
+    made = [*batch, *(of_x[i] for i in axes.x_free(len(of_x))), *(of_w[i] for i in axes.swapped.x_free(len(of_w)))]
+    return jnp.transpose(product(x, w, axes, compute_dtype), [made.index(axis) for axis in y])
+
+
+def product(
+    x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike, out_sharding: NamedSharding | None = None
+) -> Array:
+    """The product of two arrays, rounded to the compute dtype, over any axes.
+
+    Args:
+      x: the first operand.
+      w: the second.
+      axes: over which it sums, and the batch's.
+      compute_dtype: to which both are rounded.
+      out_sharding: of the result, on a mesh with explicit axes; None for that which follows from the operands.
+    """
+    how = {"axes": axes, "compute_dtype": jnp.dtype(compute_dtype), "out_sharding": out_sharding}
+    if how["compute_dtype"] not in _NARROW:
+        return _plain(x, w, **how)
+    return _product.bind(*_varying_alike(x, w), **how)
+
+
+def _plain(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
+    return lax.dot_general(
+        x.astype(compute_dtype),
+        w.astype(compute_dtype),
+        ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch)),
+        preferred_element_type=accumulator(compute_dtype),
+        out_sharding=out_sharding,
+    )
+
+
+def _varying_alike(*arrays: Array) -> Iterable[Array]:
+    """Under `shard_map`, makes all arrays vary over the mesh axes over which any of them does."""
+    vary = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    missing = [tuple(frozenset().union(*vary) - mine) for mine in vary]
+    return [lax.pcast(a, axes, to="varying") if axes else a for a, axes in zip(arrays, missing, strict=True)]
+
+
+_product = Primitive("narrow_product")
+_product.def_impl(jax.jit(_plain, static_argnames=("axes", "compute_dtype", "out_sharding")))
+_product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_plain, **how))(x, w).out_avals[0])
+mlir.register_lowering(_product, mlir.lower_fun(_plain, multiple_results=False))
+
+
+def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
+    """The gradient of `x`, from that of the product: the product of `g` and `w` over the axes that came from `w`."""
+    del out_sharding  # that of the gradient is that of x
+    batch, x_free, w_free = len(axes.x_batch), axes.x_free(x.aval.ndim), axes.swapped.x_free(w.ndim)
+    from_w = tuple(range(batch + len(x_free), g.ndim))
+    order = (*axes.x_batch, *x_free, *(axes.x_sum[i] for i in _inverse(axes.w_sum)))
+    sharding = _explicit(x.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    made = product(g, w, Axes(from_w, w_free, tuple(range(batch)), axes.w_batch), compute_dtype, sharding)
+    return jnp.transpose(made, _inverse(order)).astype(x.aval.dtype)
+
+
+def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
+    batch, x_free = len(axes.x_batch), len(axes.x_free(x.ndim))
+    # As of the product of w and x, whose axes stand in another order.
+    g = jnp.moveaxis(g, range(batch, batch + x_free), range(g.ndim - x_free, g.ndim))
+    return _gradient_of_x(g, w, x, axes=axes.swapped, compute_dtype=compute_dtype, out_sharding=out_sharding)
+
+
+def _explicit(sharding: Any, order: Sequence[int | None], mesh: Any) -> NamedSharding | None:
+    """The sharding of an array whose axes are put into this order, None for a new one.
+
+    An array that is on no mesh is whole on this one; on a mesh without explicit axes there is nothing to say.
+    """
+    if AxisType.Explicit not in mesh.axis_types:
+        return None
+    spec = [None if axis is None or sharding.mesh.empty else sharding.spec[axis] for axis in order]
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _inverse(order: Sequence[int]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
+
+
+def _batched(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Any:
+    """Where both are mapped, the mapped axes lead the batch's; where one is, its own is one of its free axes."""
+    (x, w), (x_axis, w_axis) = operands, mapped
+    x = x if x_axis is None else jnp.moveaxis(x, x_axis, 0)
+    w = w if w_axis is None else jnp.moveaxis(w, w_axis, 0)
+    in_x, in_w = int(x_axis is not None), int(w_axis is not None)
+    x_sum, w_sum, x_batch, w_batch = (
+        tuple(axis + shift for axis in group) for group, shift in zip(axes, (in_x, in_w, in_x, in_w), strict=True)
+    )
+    if in_x and in_w:
+        x_batch, w_batch = (0, *x_batch), (0, *w_batch)
+    moved = Axes(x_sum, w_sum, x_batch, w_batch)
+    at = 0 if in_x and in_w else len(x_batch) + (0 if in_x else len(moved.x_free(x.ndim)))
+    if out_sharding is not None:
+        order: list[int | None] = list(range(len(out_sharding.spec)))
+        out_sharding = _explicit(out_sharding, [*order[:at], None, *order[at:]], out_sharding.mesh)
+    return product(x, w, moved, compute_dtype, out_sharding), at
+
+
+batching.primitive_batchers[_product] = _batched

@@ -176,8 +176,7 @@ class Einsum(Layer):
         self.keys(params)
         equation, axes = self.axes(x.shape)
         self._check(params, x, equation, axes)
-        kernel = materialize(params["kernel"]).astype(self.policy.compute_dtype)
-        y = einsum(str(equation), x.astype(kernel.dtype), kernel)
+        y = einsum(str(equation), x, materialize(params["kernel"]), self.policy.compute_dtype)
         if self.use_bias:
             bias = params["bias"].astype(y.dtype)
             spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]

@@ -22,12 +22,12 @@ def contract(kernel: Any, x: Array, compute_dtype: DTypeLike) -> Array:
     Args:
       kernel: `[in, units]`.
       x: `[..., in]`.
-      compute_dtype: the dtype to which both are cast.
+      compute_dtype: the dtype to which both are rounded.
 
     Returns:
       `[..., units]`, in the accumulator's dtype.
     """
-    return dot(x.astype(compute_dtype), kernel.astype(compute_dtype))
+    return dot(x, kernel, compute_dtype)
 
 
 @singledispatch

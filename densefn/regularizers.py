@@ -101,7 +101,7 @@ class OrthogonalRegularizer(Regularizer):
         square = jnp.sum(jnp.square(rows), axis=1, keepdims=True)
         unit = rows * jax.lax.rsqrt(jnp.maximum(square, _EPSILON**2))
         pairs = len(rows) * (len(rows) - 1) / 2
-        cosines = jnp.triu(jnp.abs(dot(unit, unit.T)), k=1)
+        cosines = jnp.triu(jnp.abs(dot(unit, unit.T, unit.dtype)), k=1)
         return self.factor * jnp.sum(cosines) / max(pairs, 1)
 
 
