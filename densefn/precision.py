@@ -1,7 +1,8 @@
 """Precision policies with Keras's names: in which dtypes parameters are stored, products computed, outputs given.
 
 Whatever the compute dtype, products accumulate in float32 at least, bias and activation see the accumulator, and one
-rounding to the output dtype follows. The gradient of a parameter has its dtype, and is rounded to no narrower one before.
+rounding to the output dtype follows. The gradient of a parameter has its dtype, and is rounded to no narrower one
+before.
 
 Source: `keras/src/dtype_policies/dtype_policy.py` of Keras 3.15.
 """
