@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -24,6 +25,19 @@ from jax.typing import DTypeLike
 from densefn.precision import accumulator
 
 _NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
+
+
+# An array whose rows lie in memory one after the other, on a CPU. XLA has no kernels for narrow sums over columns, and
+# would make some of our products such sums by taking transposes before and after them away: it computes these in
+# float32, or refuses them. The axis of length 1 keeps it from choosing another layout; mapped axes go first.
+_row_major = Primitive("row_major")
+_row_major.def_impl(jax.jit(_row_major.bind))
+_row_major.def_abstract_eval(lambda x: x)
+mlir.register_lowering(_row_major, mlir.lower_fun(lambda x: x, multiple_results=False))
+mlir.register_lowering(
+    _row_major, mlir.lower_fun(lambda x: lax.optimization_barrier(x[None])[0], multiple_results=False), platform="cpu"
+)
+batching.primitive_batchers[_row_major] = lambda x, axis: (_row_major.bind(jnp.moveaxis(x[0], axis[0], 0)), 0)
 
 
 class Axes(NamedTuple):
@@ -45,6 +59,10 @@ class Axes(NamedTuple):
     def x_free(self, rank: int) -> tuple[int, ...]:
         """The axes of an `x` of this rank that are neither summed over nor the batch's."""
         return tuple(axis for axis in range(rank) if axis not in self.x_sum + self.x_batch)
+
+    def x_order(self, rank: int) -> tuple[int, ...]:
+        """The axes of an `x` of this rank: the batch's, then those that are kept, and those that are summed over."""
+        return self.x_batch + self.x_free(rank) + self.x_sum
 
 
 def dot(x: Array, w: Array, compute_dtype: DTypeLike) -> Array:
@@ -88,10 +106,58 @@ def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array
     return jnp.transpose(product(x, w, axes, compute_dtype), [made.index(axis) for axis in y])
 
 
-def product(
-    x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike, out_sharding: NamedSharding | None = None
-) -> Array:
+def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
     """The product of two arrays, rounded to the compute dtype, over any axes.
+
+    Args:
+      x: the first operand.
+      w: the second.
+      axes: over which it sums, and the batch's.
+      compute_dtype: to which both are rounded.
+    """
+    compute_dtype = jnp.dtype(compute_dtype)
+    if compute_dtype not in _NARROW:
+        return _dot_general(x.astype(compute_dtype), w.astype(compute_dtype), axes)
+    y = _narrow(lax.stop_gradient(x), lax.stop_gradient(w), axes, compute_dtype)
+    return _differentiable(y, x, w, axes, compute_dtype)
+
+
+def _dot_general(x: Array, w: Array, axes: Axes, out_sharding: NamedSharding | None = None) -> Array:
+    numbers = ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch))
+    return lax.dot_general(x, w, numbers, preferred_element_type=accumulator(x.dtype), out_sharding=out_sharding)
+
+
+def _narrow(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None = None) -> Array:
+    """The product as kernels for narrow dtypes compute it: over the last axes of `x`."""
+    order = axes.x_order(x.ndim)
+    x = _row_major.bind(jnp.transpose(x.astype(compute_dtype), order))
+    in_order = Axes(_last(len(axes.x_sum), x.ndim), axes.w_sum, tuple(range(len(axes.x_batch))), axes.w_batch)
+    return _row_major.bind(_dot_general(x, w.astype(compute_dtype), in_order, out_sharding))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def _differentiable(y: Array, x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
+    """The product `y` of `x` and `w` with its derivatives.
+
+    It is given the product so that this stays a `dot_general`, which the policies of `jax.checkpoint` know.
+    """
+    del x, w, axes, compute_dtype
+    return y
+
+
+@functools.partial(_differentiable.defjvp, symbolic_zeros=True)
+def _derivative(axes: Axes, compute_dtype: Any, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (y, x, w), (_, dx, dw) = primals, tangents
+    terms = [
+        _bilinear(*operands, axes, compute_dtype)
+        for operands in ((dx, w), (x, dw))
+        if not any(isinstance(operand, SymbolicZero) for operand in operands)
+    ]
+    return _differentiable(y, x, w, axes, compute_dtype), functools.reduce(jnp.add, terms)
+
+
+def _bilinear(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None = None) -> Array:
+    """The same product as an operation that is linear in either operand, whatever their dtypes.
 
     Args:
       x: the first operand.
@@ -100,20 +166,8 @@ def product(
       compute_dtype: to which both are rounded.
       out_sharding: of the result, on a mesh with explicit axes; None for that which follows from the operands.
     """
-    how = {"axes": axes, "compute_dtype": jnp.dtype(compute_dtype), "out_sharding": out_sharding}
-    if how["compute_dtype"] not in _NARROW:
-        return _plain(x, w, **how)
+    how = {"axes": axes, "compute_dtype": compute_dtype, "out_sharding": out_sharding}
     return _product.bind(*_varying_alike(x, w), **how)
-
-
-def _plain(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
-    return lax.dot_general(
-        x.astype(compute_dtype),
-        w.astype(compute_dtype),
-        ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch)),
-        preferred_element_type=accumulator(compute_dtype),
-        out_sharding=out_sharding,
-    )
 
 
 def _varying_alike(*arrays: Array) -> Iterable[Array]:
@@ -124,27 +178,27 @@ def _varying_alike(*arrays: Array) -> Iterable[Array]:
 
 
 _product = Primitive("narrow_product")
-_product.def_impl(jax.jit(_plain, static_argnames=("axes", "compute_dtype", "out_sharding")))
-_product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_plain, **how))(x, w).out_avals[0])
-mlir.register_lowering(_product, mlir.lower_fun(_plain, multiple_results=False))
+_product.def_impl(jax.jit(_product.bind, static_argnames=("axes", "compute_dtype", "out_sharding")))
+_product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_narrow, **how))(x, w).out_avals[0])
+mlir.register_lowering(_product, mlir.lower_fun(_narrow, multiple_results=False))
 
 
 def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
-    """The gradient of `x`, from that of the product: the product of `g` and `w` over the axes that came from `w`."""
     del out_sharding  # that of the gradient is that of x
-    batch, x_free, w_free = len(axes.x_batch), axes.x_free(x.aval.ndim), axes.swapped.x_free(w.ndim)
-    from_w = tuple(range(batch + len(x_free), g.ndim))
-    order = (*axes.x_batch, *x_free, *(axes.x_sum[i] for i in _inverse(axes.w_sum)))
+    batch, w_free = len(axes.x_batch), axes.swapped.x_free(w.ndim)
+    order = (*axes.x_batch, *axes.x_free(x.aval.ndim), *(axes.x_sum[i] for i in _inverse(axes.w_sum)))
     sharding = _explicit(x.aval.sharding, order, jax.typeof(g).sharding.mesh)
-    made = product(g, w, Axes(from_w, w_free, tuple(range(batch)), axes.w_batch), compute_dtype, sharding)
-    return jnp.transpose(made, _inverse(order)).astype(x.aval.dtype)
+    axes = Axes(_last(len(w_free), g.ndim), w_free, tuple(range(batch)), axes.w_batch)
+    return jnp.transpose(_bilinear(g, w, axes, compute_dtype, sharding), _inverse(order)).astype(x.aval.dtype)
 
 
 def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
-    batch, x_free = len(axes.x_batch), len(axes.x_free(x.ndim))
-    # As of the product of w and x, whose axes stand in another order.
-    g = jnp.moveaxis(g, range(batch, batch + x_free), range(g.ndim - x_free, g.ndim))
-    return _gradient_of_x(g, w, x, axes=axes.swapped, compute_dtype=compute_dtype, out_sharding=out_sharding)
+    del out_sharding
+    batch, x_free = len(axes.x_batch), axes.x_free(x.ndim)
+    order = (*axes.w_batch, *(axes.w_sum[i] for i in _inverse(axes.x_sum)), *axes.swapped.x_free(w.aval.ndim))
+    sharding = _explicit(w.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    axes = Axes(x_free, tuple(range(batch, batch + len(x_free))), axes.x_batch, tuple(range(batch)))
+    return jnp.transpose(_bilinear(x, g, axes, compute_dtype, sharding), _inverse(order)).astype(w.aval.dtype)
 
 
 def _explicit(sharding: Any, order: Sequence[int | None], mesh: Any) -> NamedSharding | None:
@@ -160,6 +214,10 @@ def _explicit(sharding: Any, order: Sequence[int | None], mesh: Any) -> NamedSha
 
 def _inverse(order: Sequence[int]) -> list[int]:
     return sorted(range(len(order)), key=order.__getitem__)
+
+
+def _last(count: int, rank: int) -> tuple[int, ...]:
+    return tuple(range(rank - count, rank))
 
 
 ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
@@ -181,7 +239,7 @@ def _batched(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_
     if out_sharding is not None:
         order: list[int | None] = list(range(len(out_sharding.spec)))
         out_sharding = _explicit(out_sharding, [*order[:at], None, *order[at:]], out_sharding.mesh)
-    return product(x, w, moved, compute_dtype, out_sharding), at
+    return _bilinear(x, w, moved, compute_dtype, out_sharding), at
 
 
 batching.primitive_batchers[_product] = _batched

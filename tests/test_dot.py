@@ -1,5 +1,6 @@
 """The narrow product against float64 NumPy of the same rounded operands, in every mode of differentiation."""
 
+import re
 from functools import partial
 
 import chex
@@ -94,6 +95,19 @@ def test_vmap_over_any_axis_of_either_operand_is_a_loop(x_axis, w_axis):
     chex.assert_trees_all_close(mapped, looped, **CLOSE)
 
 
+@pytest.mark.parametrize("x_axis", [0, 1])
+@pytest.mark.parametrize("w_axis", [0, 1, 2])
+def test_kernels_share_vectors_that_are_columns(x_axis, w_axis):
+    """XLA refuses such products on a CPU if it makes them sum over columns, by taking transposes away."""
+    x, w = jnp.moveaxis(drawn(7, 4), 0, x_axis), jnp.moveaxis(drawn(6, 4, 3, seed=1), 0, w_axis)
+    apply = jax.vmap(jax.vmap(lambda x, w: dot(x, w, "bfloat16"), (None, w_axis)), (x_axis, None))
+    of_x, of_w = jax.jit(jax.grad(lambda x, w: jnp.sum(apply(x, w)), (0, 1)))(x, w)
+    x64, w64 = np.moveaxis(rounded(x, "bfloat16"), x_axis, 0), np.moveaxis(rounded(w, "bfloat16"), w_axis, 0)
+    np.testing.assert_allclose(jax.jit(apply)(x, w), np.einsum("bi,eio->beo", x64, w64), **CLOSE)
+    np.testing.assert_allclose(of_x, np.moveaxis(np.tile(w64.sum(axis=(0, 2)), (7, 1)), 0, x_axis), **CLOSE)
+    np.testing.assert_allclose(of_w, np.moveaxis(np.tile(x64.sum(axis=0)[:, None], (6, 1, 3)), 0, w_axis), **CLOSE)
+
+
 class TestModes:
     """The product is bilinear: its derivatives of all orders follow from products again."""
 
@@ -116,6 +130,14 @@ class TestModes:
         ours, theirs = (outer(inner(f))(self.w) for f in (self.of_w, self.by_hand))
         np.testing.assert_allclose(ours, theirs, atol=0.1)  # three rounded factors of up to 3, 8 bits each
 
+    @pytest.mark.parametrize(("policy", "products"), [("nothing_saveable", 7), ("dots_saveable", 5)])
+    def test_the_policies_of_remat_save_products(self, policy, products):
+        """Two forward and three backward, and the two forward ones again unless they were saved."""
+        policy = getattr(jax.checkpoint_policies, policy)
+        two = lambda w: jnp.sum(jnp.sin(dot(jnp.sin(dot(self.x, w, "bfloat16")), w.T, "bfloat16")))
+        jaxpr = str(jax.make_jaxpr(jax.grad(jax.checkpoint(two, policy=policy)))(self.w))
+        assert jaxpr.count("dot_general[") + jaxpr.count("narrow_product[") == products
+
     def test_remat_scan_and_export(self):
         plain = jax.grad(self.of_w)(self.w)
         np.testing.assert_array_equal(jax.grad(jax.checkpoint(self.of_w))(self.w), plain)
@@ -123,6 +145,17 @@ class TestModes:
         np.testing.assert_allclose(scanned, dot(self.x, self.w, "bfloat16"), **CLOSE)
         exported = jax.export.export(jax.jit(jax.grad(self.of_w)))(self.w)
         np.testing.assert_allclose(exported.call(self.w), plain, **CLOSE)
+
+
+def test_on_a_cpu_all_three_products_have_narrow_operands():
+    """XLA has kernels for them only if each operand's axes lie in memory as they want them, and widens them if not."""
+    x, w = drawn(64, 32), drawn(32, 16, seed=1)
+    step = jax.jit(jax.value_and_grad(lambda x, w: jnp.sum(jnp.sin(dot(jnp.sin(x), w, "bfloat16"))), (0, 1)))
+    hlo = step.lower(x, w).compile().as_text()
+    computations = [block for block in hlo.split("\n\n") if re.search(r"= f32\S+ dot\(", block)]
+    assert len(computations) == 3
+    for computation in computations:
+        assert len(re.findall(r"= bf16\S+ parameter\(", computation)) == 2, computation
 
 
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
