@@ -30,7 +30,7 @@ ROOMS = [
     {"explanation"},
     {"explanation.formats"},
     {""},  # the package itself: a table of contents
-    {"training.data", "training.optimizer", "training.checkpoint"},
+    {"training.data", "training.optimizer", "training.checkpoint", "training.loss_scale"},
     {"training.config", "training.step"},
     {"training.report"},
     {"training.loop"},

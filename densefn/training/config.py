@@ -19,6 +19,7 @@ from densefn import checks
 from densefn.compose import as_layer
 from densefn.layer import Layer
 from densefn.training.data import SOURCES
+from densefn.training.loss_scale import AnyLossScale
 from densefn.training.optimizer import Call, as_optimizer
 from densefn.values import TableError, Value, build, dotted, find
 
@@ -71,10 +72,14 @@ class Train(Value):
     Args:
       epochs: passes over the training rows.
       seed: of the parameters and of the order of the rows.
+      loss_scale: by which the loss is multiplied against the underflow of gradients: "dynamic", which skips the steps
+        whose gradients overflow, or a number, which skips none. None is "dynamic" for a model in which a layer computes
+        in float16, and no scale for all others.
     """
 
     epochs: Annotated[int, checks.whole(minimum=1)]
     seed: Annotated[int, checks.whole(minimum=0)] = 0
+    loss_scale: AnyLossScale = None
 
 
 class Config(Value):

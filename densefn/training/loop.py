@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -16,7 +16,7 @@ import jax
 import optax
 
 from densefn.layer import Layer
-from densefn.training import checkpoint, data, report
+from densefn.training import checkpoint, data, loss_scale, report
 from densefn.training.config import Config, dump
 from densefn.training.data import Dataset
 from densefn.training.step import (
@@ -66,10 +66,15 @@ class Plan:
 def prepare(config: Config) -> Plan:
     """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
 
+    Returns:
+      The plan; its config has the loss scale that the model asks for where none was given.
+
     Raises:
       TableError: if they do not.
     """
     dataset = data.load(config.data.name, validation_fraction=config.data.validation_fraction, seed=config.data.seed)
+    scale = loss_scale.choose(config.train.loss_scale, config.model)
+    config = replace(config, train=replace(config.train, loss_scale=scale))
     loss, metric = (cross_entropy, accuracy) if dataset.classes else (squared_error, r2)
     plan = Plan(config, dataset, config.model, config.optimizer.make(), loss, metric, f"val_{metric.__name__}")
     _check_model(plan)
@@ -110,7 +115,9 @@ def _check_step(plan: Plan) -> None:
 
 def first_state(plan: Plan) -> State:
     """The parameters and the optimizer's state before the first step."""
-    return make_state(plan.model, plan.optimizer, jax.random.key(plan.config.train.seed), plan.dataset.features)
+    settings = plan.config.train
+    key = jax.random.key(settings.seed)
+    return make_state(plan.model, plan.optimizer, key, plan.dataset.features, scale=settings.loss_scale)
 
 
 def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:

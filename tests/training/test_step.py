@@ -98,6 +98,37 @@ def test_regression_losses_and_metrics_are_scikit_learn_s(rows):
     np.testing.assert_allclose(r2(outputs, targets), metrics.r2_score(targets, outputs), rtol=1e-5)
 
 
+class TestDtypes:
+    """Outputs of 4096 rows and three columns, and targets, beside NumPy's float64."""
+
+    def pairs(self, dtype):
+        rng = np.random.default_rng(0)
+        outputs = jnp.asarray(rng.normal(size=(4096, 3)) + 1).astype(dtype)
+        classes, targets = rng.integers(3, size=4096), rng.normal(size=(4096, 3)).astype(np.float32)
+        y = np.asarray(outputs).astype(np.float64)
+        logs = y - np.log(np.exp(y).sum(axis=1, keepdims=True))
+        yield cross_entropy(outputs, jnp.asarray(classes)), -logs[np.arange(4096), classes].mean()
+        yield squared_error(outputs, jnp.asarray(targets)), ((y - targets) ** 2).mean()
+        yield r2(outputs, jnp.asarray(targets, outputs.dtype)), self.r2(y, np.asarray(targets).astype(dtype))
+
+    def r2(self, y, targets):
+        targets = targets.astype(np.float64)
+        total = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+        return np.mean(1 - ((y - targets) ** 2).sum(axis=0) / total)
+
+    def test_float64_stays_float64(self):
+        with jax.enable_x64(True):
+            for value, expected in self.pairs(jnp.float64):
+                assert value.dtype == jnp.float64
+                np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+    @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+    def test_narrow_dtypes_are_summed_in_float32(self, dtype):
+        for value, expected in self.pairs(dtype):
+            assert value.dtype == jnp.float32
+            np.testing.assert_allclose(value, expected, rtol=1e-5)  # 4096 terms, each rounded by 6e-8
+
+
 class TestData:
     @pytest.mark.parametrize("name", sorted(data.SOURCES))
     def test_every_source_loads_and_splits(self, name):
