@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event, current_thread, main_thread
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import optax
+from jax import Array
 
 from densefn.layer import Layer
 from densefn.training import checkpoint, data, loss_scale, report
 from densefn.training.config import Config, dump
-from densefn.training.data import Dataset
+from densefn.training.data import Dataset, Rows
 from densefn.training.step import (
     Loss,
     State,
@@ -33,6 +34,7 @@ from densefn.training.step import (
 )
 from densefn.values import Problem, TableError
 
+T = TypeVar("T")
 Metrics = dict[str, int | float]
 
 
@@ -123,19 +125,12 @@ def first_state(plan: Plan) -> State:
 def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
     """Trains, and yields the state and the metrics after each epoch.
 
-    An epoch is one compiled program on rows that stay on the device; the host waits only for its metrics. The order of
-    the rows depends on the seed and the number of the epoch.
+    The order of the rows depends on the seed and the number of the epoch. The next epoch is dispatched before the host
+    waits for the metrics of the last one, so the device is not idle while they are read and shown.
     """
-    step = make_step(plan.model, plan.optimizer, plan.loss)
-    epoch = jax.jit(make_epoch(step, plan.config.data.batch_size), donate_argnums=0)
-    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metric))
-    shuffle = jax.random.fold_in(jax.random.key(plan.config.train.seed), 1)
     began = time.perf_counter()
-    state = jax.jit(lambda: first_state(plan))()
-    for number in range(1, plan.config.train.epochs + 1):
-        state, train_loss = epoch(state, plan.dataset.train, jax.random.fold_in(shuffle, number))
-        val_loss, metric = evaluate(state.params, plan.dataset.validation)
-        done, train_loss, val_loss, metric = jax.device_get((state.step, train_loss, val_loss, metric))
+    for number, (state, measured) in enumerate(_one_ahead(_epochs(plan)), 1):
+        done, train_loss, val_loss, metric = jax.device_get((state.step, *measured))
         yield (
             state,
             {
@@ -147,6 +142,40 @@ def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
                 "seconds": round(time.perf_counter() - began, 3),
             },
         )
+
+
+def _epochs(plan: Plan) -> Iterator[tuple[State, tuple[Array, Array, Array]]]:
+    """Dispatches the epochs, each with its evaluation as one program, on rows that stay on the device.
+
+    The state is not donated: the one before is still to be looked at when the next epoch has begun.
+    """
+    step = make_step(plan.model, plan.optimizer, plan.loss)
+    epoch = make_epoch(step, plan.config.data.batch_size)
+    evaluate = make_evaluate(plan.model, plan.loss, plan.metric)
+    shuffle = jax.random.fold_in(jax.random.key(plan.config.train.seed), 1)
+
+    @jax.jit
+    def program(state: State, number: int, train: Rows, validation: Rows) -> tuple[State, tuple[Array, Array, Array]]:
+        state, train_loss = epoch(state, train, jax.random.fold_in(shuffle, number))
+        return state, (train_loss, *evaluate(state.params, validation))
+
+    state = jax.jit(lambda: first_state(plan))()
+    for number in range(1, plan.config.train.epochs + 1):
+        state, measured = program(state, number, plan.dataset.train, plan.dataset.validation)
+        yield state, measured
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, at least one, each given when the next has been asked for.
+
+    >>> list(_one_ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    item = next(items)
+    for following in items:
+        yield item
+        item = following
+    yield item
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""The loop over epochs, beside the same epochs by hand."""
+
+import chex
+import jax
+import pytest
+
+from densefn import Dense
+from densefn.training import loop
+from densefn.training.config import Config, Data, Train
+from densefn.training.optimizer import as_optimizer
+from densefn.training.step import make_epoch, make_evaluate, make_step
+
+
+@pytest.fixture
+def plan():
+    optimizer = as_optimizer({"name": "sgd", "learning_rate": 0.1})
+    return loop.prepare(Config(Data("iris", batch_size=16), Dense(3), optimizer, Train(4, seed=5)))
+
+
+def test_every_epoch_s_state_and_metrics_are_those_of_the_functions_one_by_one(plan):
+    given = list(loop.train(plan))
+    assert [row["epoch"] for _, row in given] == [1, 2, 3, 4]
+    epoch = jax.jit(make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 16))
+    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metric))
+    state, shuffle = loop.first_state(plan), jax.random.fold_in(jax.random.key(5), 1)
+    for number, (after, row) in enumerate(given, 1):
+        state, loss = epoch(state, plan.dataset.train, jax.random.fold_in(shuffle, number))
+        val_loss, metric = evaluate(state.params, plan.dataset.validation)
+        # Float32, compiled in two ways.
+        chex.assert_trees_all_close(after, state, rtol=1e-5)
+        expected = {"train_loss": loss, "val_loss": val_loss, "val_accuracy": metric}
+        chex.assert_trees_all_close({name: row[name] for name in expected}, jax.device_get(expected), rtol=1e-5)
+
+
+def test_the_next_epoch_is_dispatched_before_the_metrics_of_one_are_read(plan, monkeypatch):
+    events, epochs, get = [], loop._epochs, jax.device_get
+
+    def dispatched(plan):
+        for number, item in enumerate(epochs(plan), 1):
+            events.append(f"dispatch {number}")
+            yield item
+
+    monkeypatch.setattr(loop, "_epochs", dispatched)
+    monkeypatch.setattr(jax, "device_get", lambda tree: events.append("read") or get(tree))
+    for _, row in loop.train(plan):
+        events.append(f"show {row['epoch']}")
+    expected = "dispatch 1, dispatch 2, read, show 1, dispatch 3, read, show 2, dispatch 4, read, show 3, read, show 4"
+    assert ", ".join(events) == expected
