@@ -111,6 +111,17 @@ class TestPrecision:
         assert layer.apply(params, jnp.ones(512)) == 2.0
         assert layer.apply({**params, "bias": jnp.array([-511.0])}, jnp.ones(512)) == 1.0
 
+    @pytest.mark.parametrize(
+        ("policy", "units"), [("mixed_bfloat16", 2**-22), ("mixed_float16", 2**-22), ("bfloat16", 2**-8)]
+    )
+    def test_the_bias_s_gradient_is_summed_in_float32_and_rounded_to_the_bias_s_dtype(self, policy, units, key):
+        layer = Dense(8, dtype=policy)
+        params, x = layer.init(key, (4,)), jnp.ones((4096, 4))
+        y, pull = jax.vjp(lambda params: layer.apply(params, x), params)
+        g = jax.random.uniform(key, y.shape).astype(y.dtype)
+        # A sum in a narrow dtype stops growing at 256 for bfloat16, 2048 for float16; these are near 2048.
+        np.testing.assert_allclose(pull(g)[0]["bias"], np.asarray(g, np.float64).sum(axis=0), rtol=4 * units)
+
     def test_float64_is_an_error_unless_it_is_switched_on(self, key):
         layer = Dense(2, dtype="float64")
         with pytest.raises(ValueError, match="jax_enable_x64"):
@@ -135,9 +146,11 @@ class TestCompiled:
             y = x @ params["kernel"]
             return jax.nn.relu(y + jnp.broadcast_to(params["bias"], y.shape))
 
-        counted = self.operations(layer.apply, params, x)
-        assert counted == self.operations(by_hand, params, x)
-        assert counted["dot"] + counted["custom-call"] + counted["fusion"] >= 1
+        gradient = lambda f: jax.grad(lambda params, x: jnp.sum(jnp.sin(f(params, x))), argnums=(0, 1))
+        for ours, theirs in ((layer.apply, by_hand), (gradient(layer.apply), gradient(by_hand))):
+            counted = self.operations(ours, params, x)
+            assert counted == self.operations(theirs, params, x)
+            assert counted["dot"] + counted["custom-call"] + counted["fusion"] >= 1
 
     def test_a_model_compiles_to_the_operations_of_its_formula(self, key):
         model = Sequential(Dense(32, "relu"), Dense(10))
