@@ -1,10 +1,11 @@
 """The products behind every layer: operands in the compute dtype, sums in float32 at least, forward and backward.
 
-A product of narrow operands is a primitive of its own, bilinear in `x` and `w`, which takes both as they are stored and
-rounds them to the compute dtype itself. So a gradient has the dtype of what was stored: that of a float32 kernel comes
-out of the accumulator and is never rounded, while the operands of the backward products, the gradient of the output
-among them, are rounded to the compute dtype. With `lax.dot_general` alone one of these is lost: a kernel that is cast
-before it has a gradient in the narrow dtype, and the gradient of a float32 output is multiplied in float32.
+The derivatives of a narrow product are made of a primitive of its own, bilinear in `x` and `w`, which takes both as
+they are stored and rounds them to the compute dtype itself. So a gradient has the dtype of what was stored: that of a
+float32 kernel comes out of the accumulator and is never rounded, while the operands of the backward products, the
+gradient of the output among them, are rounded to the compute dtype. With `lax.dot_general` alone one of these is lost:
+a kernel that is cast before it has a gradient in the narrow dtype, and the gradient of a float32 output is multiplied
+in float32.
 
 Reference: Micikevicius et al., "Mixed Precision Training", 2018.
 """
