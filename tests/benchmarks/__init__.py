@@ -1,0 +1,1 @@
+"""The benchmarks of densefn beside its peers. `python -m tests.benchmarks --help` says how to run them."""

@@ -1,0 +1,86 @@
+"""The clock: measurements that are compared take turns, in random order each round, and each is reported by its median.
+
+So a machine that slows down for a while slows all of them. A measurement is a function that returns seconds; `burst`
+makes one of a piece of work. PyTorch's come last in a round, between two pauses: its OpenMP threads spin for a while
+after a call and would slow the next one.
+"""
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+Work = Callable[[], Any]
+Measurement = Callable[[], float]
+
+_PAUSE = 0.25
+
+
+class Effort(NamedTuple):
+    """How long to measure.
+
+    Attributes:
+      seconds: after which no new round begins.
+      rounds: the least number of rounds, however long they take.
+      burst: the seconds that one measurement of short work should take.
+    """
+
+    seconds: float
+    rounds: int
+    burst: float
+
+
+class Case(NamedTuple):
+    """What is measured.
+
+    Attributes:
+      work: what is done.
+      dtype: in which the products are computed.
+      peer: by whom, a key of `PEERS` or a name that stands for itself.
+    """
+
+    work: str
+    dtype: str
+    peer: str
+
+
+def once(work: Work) -> float:
+    """The seconds of one call, to the end of all that it started."""
+    began = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - began
+
+
+def burst(work: Work, effort: Effort) -> Measurement:
+    """Makes a measurement of as many calls in a row as fill a burst, after a first call that compiles."""
+    once(work)
+    calls = math.ceil(effort.burst / once(work))
+
+    def measurement() -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            result = work()
+        jax.block_until_ready(result)
+        return (time.perf_counter() - began) / calls
+
+    return measurement
+
+
+def medians(measurements: Mapping[Case, Measurement], effort: Effort) -> dict[Case, float]:
+    """The median seconds of each measurement."""
+    seconds: dict[Case, list[float]] = {case: [] for case in measurements}
+    apart = [case for case in measurements if case.peer == "pytorch"]
+    together = [case for case in measurements if case.peer != "pytorch"]
+    end = time.perf_counter() + effort.seconds
+    done = 0
+    while done < effort.rounds or time.perf_counter() < end:
+        for group in filter(None, (together, apart)):
+            for case in random.sample(group, len(group)):
+                seconds[case].append(measurements[case]())
+            time.sleep(_PAUSE if apart else 0)
+        done += 1
+    return {case: statistics.median(times) for case, times in seconds.items()}
