@@ -5,13 +5,26 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tests.benchmarks.peers import PEERS, title
 from tests.benchmarks.record import Row, Table
 
-_COLORS = ("#d62728", "#111111", "#1f77b4", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#7f7f7f")
-_MARKERS = "osD^vP*XsD"
+# The peers in their order, then what else a table compares.
+_STYLES = (
+    ("#d62728", "o"),
+    ("#111111", "s"),
+    ("#1f77b4", "D"),
+    ("#17becf", "^"),
+    ("#2ca02c", "v"),
+    ("#9467bd", "P"),
+    ("#ff7f0e", "*"),
+    ("#8c564b", "X"),
+    ("#e377c2", "<"),
+    ("#bcbd22", ">"),
+    ("#7f7f7f", "p"),
+    ("#aec7e8", "h"),
+)
 _LINE, _PANEL = 0.3, 0.95  # inches
 
 
@@ -40,19 +53,27 @@ def _draw(axes: Axes, table: Table, names: Sequence[str]) -> None:
     for index, name in enumerate(names):
         own = [row for row in table.rows if row.case.peer == name]
         if own:
-            style = {"color": _COLORS[index % len(_COLORS)], "marker": _MARKERS[index % len(_MARKERS)]}
+            color, marker = _STYLES[index % len(_STYLES)]
             y = [works.index(_work(row)) for row in own]
-            axes.scatter([row.ratio for row in own], y, s=42, alpha=0.8, label=title(name), **style)
+            axes.scatter([row.ratio for row in own], y, s=42, alpha=0.8, label=title(name), color=color, marker=marker)
     axes.axvline(1, color="#999999", linewidth=1, zorder=0)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _scale(axes, [row.ratio for row in table.rows])
     axes.set_yticks(range(len(works)), works)
     axes.set_ylim(len(works) - 0.5, -0.5)
-    axes.set_title(f"{table.title}: {table.quantity}, ratio to {table.reference}", loc="left", fontsize=10)
+    better = "more" if table.quantity == "rows/s" else "less"
+    axes.set_title(f"{table.title}: ratio to {table.reference}, {better} is better", loc="left", fontsize=10)
     axes.grid(axis="both", alpha=0.25)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _scale(axes: Axes, ratios: Sequence[float]) -> None:
+    """A logarithmic axis that shows 1 and something on both sides of it, however near to it all ratios are."""
+    least, most = min(0.7, *ratios) / 1.15, max(1.4, *ratios) * 1.15
+    axes.set_xscale("log")
+    axes.set_xlim(least, most)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 1000 * least else (1,), numticks=12))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _work(row: Row) -> str:

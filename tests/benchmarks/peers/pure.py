@@ -82,7 +82,7 @@ class Pure:
         return held - used.alias_size_in_bytes
 
     def _params(self) -> Params:
-        return (jax.jit(self.draw) if self.draw_compiles else self.draw)(jax.random.key(0))
+        return self.draw(jax.random.key(0))
 
     def _state(self) -> State:
         params = self._params()

@@ -32,7 +32,7 @@ def table(settings: Settings) -> Table:
         "compilation",
         f"Tracing and compiling the gradient of Dense layers of width {WIDTH}",
         "seconds",
-        "depth 4 of the same model",
+        "depth 4",
         compared(medians(measurements, effort), reference=lambda case: case._replace(work="depth 4")),
         "Sequential and plain JAX are unrolled; Repeat is a scan.",
     )

@@ -11,7 +11,7 @@ def table(settings: Settings) -> Table:
     values = {
         Case(network.title, dtype, peer): used
         for network in (QUICK if settings.quick else NETWORKS)
-        for dtype in ("float32", "bfloat16")
+        for dtype in ("float32", "bfloat16")[settings.quick :]
         for peer in settings.peers
         if (used := build(peer, network._replace(dtype=dtype)).step_bytes()) is not None
     }
