@@ -5,7 +5,7 @@ makes one of a piece of work. PyTorch's come last in a round, between two pauses
 after a call and would slow the next one.
 """
 
-import math
+import functools
 import random
 import statistics
 import time
@@ -58,16 +58,21 @@ def once(work: Work) -> float:
 def burst(work: Work, effort: Effort) -> Measurement:
     """Makes a measurement of as many calls in a row as fill a burst, after a first call that compiles."""
     once(work)
-    calls = math.ceil(effort.burst / once(work))
+    calls = 1
+    while min(_each(work, calls) for _ in range(3)) * calls < effort.burst:  # the first is slow more often than not
+        calls *= 2
+    return functools.partial(_each, work, calls)
 
-    def measurement() -> float:
-        began = time.perf_counter()
-        for _ in range(calls):
-            result = work()
-        jax.block_until_ready(result)
-        return (time.perf_counter() - began) / calls
 
-    return measurement
+def _each(work: Work, calls: int) -> float:
+    """The seconds of each of so many calls, of which only the last is waited for."""
+
+    def several() -> Any:
+        for _ in range(calls - 1):
+            work()
+        return work()
+
+    return once(several) / calls
 
 
 def medians(measurements: Mapping[Case, Measurement], effort: Effort) -> dict[Case, float]:

@@ -49,6 +49,6 @@ class Machine:
         return 2 * x.nbytes / _best(work)
 
 
-def _best(work: Work, calls: int = 7) -> float:
+def _best(work: Work, calls: int = 15) -> float:
     once(work)
     return min(once(work) for _ in range(calls))

@@ -54,8 +54,9 @@ def _draw(axes: Axes, table: Table, names: Sequence[str]) -> None:
         own = [row for row in table.rows if row.case.peer == name]
         if own:
             color, marker = _STYLES[index % len(_STYLES)]
+            style = {"color": color, "marker": marker, "zorder": 2 + len(names) - index}
             y = [works.index(_work(row)) for row in own]
-            axes.scatter([row.ratio for row in own], y, s=42, alpha=0.8, label=title(name), color=color, marker=marker)
+            axes.scatter([row.ratio for row in own], y, s=42, alpha=0.8, label=title(name), **style)
     axes.axvline(1, color="#999999", linewidth=1, zorder=0)
     _scale(axes, [row.ratio for row in table.rows])
     axes.set_yticks(range(len(works)), works)
@@ -68,7 +69,7 @@ def _draw(axes: Axes, table: Table, names: Sequence[str]) -> None:
 
 def _scale(axes: Axes, ratios: Sequence[float]) -> None:
     """A logarithmic axis that shows 1 and something on both sides of it, however near to it all ratios are."""
-    least, most = min(0.7, *ratios) / 1.15, max(1.4, *ratios) * 1.15
+    least, most = min(0.5, *ratios) / 1.15, max(2.0, *ratios) * 1.15
     axes.set_xscale("log")
     axes.set_xlim(least, most)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 1000 * least else (1,), numticks=12))

@@ -19,7 +19,7 @@ _Apply = Callable[[Params, jax.Array], jax.Array]
 def table(settings: Settings) -> Table:
     """Seconds from a function to its executable."""
     depths = (4, 16) if settings.quick else (4, 16, 64, 256)
-    effort = settings.effort._replace(rounds=2 if settings.quick else 3)
+    effort = settings.effort._replace(rounds=2 if settings.quick else 5)
     measurements = {
         Case(f"depth {depth}", "float32", name): _compiling(*make(depth))
         for depth in depths
