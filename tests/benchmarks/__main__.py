@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from tests.benchmarks import machine, picture, render
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.record import REFERENCE, Settings, Table
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = [peer for peer in peers if not PEERS[peer].installed]
     if missing:
         parser.error(f'not installed: {", ".join(missing)}; run pip install -e ".[bench]", or leave out by --without')
+    jax.config.update("jax_disable_most_optimizations", asked.quick)
     asked.output.mkdir(parents=True, exist_ok=True)
     facts = machine.facts(peers)
     print(render.heading(facts), flush=True)
@@ -40,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=summary)
     others = [peer for peer in PEERS if peer != REFERENCE]
     parser.add_argument(
-        "--quick", action="store_true", help="small sizes and few rounds: shows that all works, no more"
+        "--quick", action="store_true", help="small sizes, few rounds, hardly optimized: shows that all works, no more"
     )
     parser.add_argument("--only", nargs="+", choices=TABLES, metavar="TABLE", help=f"of {', '.join(TABLES)}")
     parser.add_argument(

@@ -1,8 +1,8 @@
 """The clock: measurements that are compared take turns, in random order each round, and each is reported by its median.
 
 So a machine that slows down for a while slows all of them. A measurement is a function that returns seconds; `burst`
-makes one of a piece of work. PyTorch's come last in a round, between two pauses: its OpenMP threads spin for a while
-after a call and would slow the next one.
+makes one of a piece of work. PyTorch's come last in a round, with a pause before and after them: its OpenMP threads
+spin for a while after a call and would slow the next one.
 """
 
 import functools
@@ -75,17 +75,20 @@ def _each(work: Work, calls: int) -> float:
     return once(several) / calls
 
 
-def medians(measurements: Mapping[Case, Measurement], effort: Effort) -> dict[Case, float]:
-    """The median seconds of each measurement."""
+def medians(
+    measurements: Mapping[Case, Measurement], effort: Effort, first: Callable[[], None] = lambda: None
+) -> dict[Case, float]:
+    """The median seconds of each measurement; `first` is called as each round begins."""
     seconds: dict[Case, list[float]] = {case: [] for case in measurements}
     apart = [case for case in measurements if case.peer == "pytorch"]
     together = [case for case in measurements if case.peer != "pytorch"]
     end = time.perf_counter() + effort.seconds
     done = 0
     while done < effort.rounds or time.perf_counter() < end:
+        first()
         for group in filter(None, (together, apart)):
+            time.sleep(_PAUSE if apart else 0)
             for case in random.sample(group, len(group)):
                 seconds[case].append(measurements[case]())
-            time.sleep(_PAUSE if apart else 0)
         done += 1
     return {case: statistics.median(times) for case, times in seconds.items()}

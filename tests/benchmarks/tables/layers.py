@@ -28,7 +28,7 @@ def table(settings: Settings) -> Table:
         f"One layer, {network.title}",
         "seconds",
         "plain JAX",
-        compared(medians(measurements, settings.effort), floor=floor),
+        compared(medians(measurements, settings.effort, machine.sample), floor=floor),
         "Backward gives the gradients of kernel, bias and input. The floor takes every array from memory once for each "
         "pass; where one stays in a cache, a row may be below it.",
     )

@@ -33,6 +33,6 @@ def _rows(network: Network, machine: Machine, settings: Settings) -> list[Row]:
     }
     moved = ADAM_BYTES * network.parameters
     return compared(
-        medians(measurements, settings.effort),
+        medians(measurements, settings.effort, machine.sample),
         floor=lambda case: machine.floor(network.step_flops, moved, case.dtype),
     )
