@@ -43,7 +43,7 @@ def save(tables: Sequence[Table], path: Path) -> None:
     for axes, table in zip(panels, tables, strict=True):
         _draw(axes, table, names)
     handles = {label: dot for axes in panels for dot, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    ordered = [title(name) for name in names]
+    ordered = [label for label in map(title, names) if label in handles]
     figure.legend([handles[name] for name in ordered], ordered, loc="outside upper center", ncols=6, frameon=False)
     figure.savefig(path)
 
@@ -86,6 +86,5 @@ def _works(table: Table) -> list[str]:
 
 
 def _names(tables: Sequence[Table]) -> list[str]:
-    """The peers in their own order, then whatever else the tables compare."""
-    found = dict.fromkeys(row.case.peer for table in tables for row in table.rows)
-    return [name for name in PEERS if name in found] + [name for name in found if name not in PEERS]
+    """All peers in their own order, then whatever else the tables compare."""
+    return list(dict.fromkeys([*PEERS, *(row.case.peer for table in tables for row in table.rows)]))
