@@ -147,15 +147,40 @@ class TestModes:
         np.testing.assert_allclose(exported.call(self.w), plain, **CLOSE)
 
 
-def test_on_a_cpu_all_three_products_have_narrow_operands():
+def gradients(f, *args):
+    """The compiled program of a value and its gradients in both arguments."""
+    step = jax.jit(jax.value_and_grad(lambda *args: jnp.sum(jnp.sin(f(*args))), (0, 1)))
+    return step.lower(*args).compile().as_text()
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "w"),
+    [
+        (dot, (64, 32), (32, 16)),
+        (dot, (4, 16, 32), (32, 16)),
+        (lambda *args: einsum("bti,iho->btho", *args), (4, 16, 32), (32, 2, 8)),
+        (lambda *args: einsum("bih,iho->bho", *args), (64, 32, 2), (32, 2, 8)),
+        (lambda x, w, dtype: jax.vmap(partial(dot, compute_dtype=dtype), (None, 0))(x, w), (64, 32), (5, 32, 16)),
+        (lambda x, w, dtype: jax.vmap(partial(dot, compute_dtype=dtype))(x, w), (5, 64, 32), (5, 32, 16)),
+    ],
+    ids=["matrix", "rank 3", "einsum", "experts", "ensemble", "ensemble of inputs"],
+)
+def test_on_a_cpu_all_three_products_have_narrow_operands(f, x, w):
     """XLA has kernels for them only if each operand's axes lie in memory as they want them, and widens them if not."""
-    x, w = drawn(64, 32), drawn(32, 16, seed=1)
-    step = jax.jit(jax.value_and_grad(lambda x, w: jnp.sum(jnp.sin(dot(jnp.sin(x), w, "bfloat16"))), (0, 1)))
-    hlo = step.lower(x, w).compile().as_text()
+    hlo = gradients(lambda x, w: f(jnp.sin(x), w, "bfloat16"), drawn(*x), drawn(*w, seed=1))
     computations = [block for block in hlo.split("\n\n") if re.search(r"= f32\S+ dot\(", block)]
     assert len(computations) == 3
     for computation in computations:
         assert len(re.findall(r"= bf16\S+ parameter\(", computation)) == 2, computation
+
+
+def test_rows_on_several_devices_stay_there():
+    mesh = jax.make_mesh((2,), ("mesh",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = jax.device_put(drawn(64, 32), jax.NamedSharding(mesh, P("mesh")))
+    w = jax.device_put(drawn(32, 16, seed=1), jax.NamedSharding(mesh, P()))
+    hlo = gradients(partial(dot, compute_dtype="bfloat16"), x, w)
+    assert "all-gather" not in hlo
+    assert "all-reduce" in hlo
 
 
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
@@ -173,6 +198,12 @@ def test_sharded_gives_the_same(kind, spec):
             params = {**params, "kernel": jax.device_put(params["kernel"], jax.NamedSharding(mesh, spec))}
             params["bias"] = jax.device_put(params["bias"], jax.NamedSharding(mesh, P("mesh")))
         chex.assert_trees_all_close(jax.jit(gradient)(params, x), expected, **CLOSE)
+
+
+def test_pmap_is_the_loop():
+    w, x = drawn(4, 3), drawn(2, 8, 4, seed=1)
+    gradient = jax.grad(lambda w, x: jnp.sum(jnp.sin(dot(x, w, "bfloat16"))))
+    np.testing.assert_allclose(jax.pmap(gradient, in_axes=(None, 0))(w, x), [gradient(w, rows) for rows in x], **CLOSE)
 
 
 def test_under_shard_map_the_gradient_of_shared_parameters_is_summed():
