@@ -153,7 +153,7 @@ def build(cls: type[V], table: Mapping[str, Any]) -> V:
 
 def find(table: Mapping[str, Any], name: str, kind: str) -> Any:
     """Looks a name up; an unknown one is a `ValueError` that lists the nearest names."""
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
     lowered = {known.lower(): known for known in table}
     near = [lowered[match] for match in difflib.get_close_matches(str(name).lower(), lowered, cutoff=0.5)]

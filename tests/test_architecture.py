@@ -31,8 +31,10 @@ ROOMS = [
     {"explanation.formats"},
     {""},  # the package itself: a table of contents
     {"training.data", "training.optimizer", "training.checkpoint", "training.loss_scale"},
+    {"training.average", "training.losses", "training.metrics"},
+    {"training.stopping"},
     {"training.config", "training.step"},
-    {"training.report"},
+    {"training.goal", "training.report"},
     {"training.loop"},
     {"training.progress"},
     {"cli"},

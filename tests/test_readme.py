@@ -1,8 +1,10 @@
 """The README's commands print what it shows. Its Python blocks are run by the conftest beside it."""
 
+import re
 from pathlib import Path
 
 from densefn.cli import main
+from densefn.training import config, loop
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -44,3 +46,38 @@ def test_mistakes_in_a_config_are_reported(capsys, tmp_path, monkeypatch):
     Path("mine.toml").write_text(MISTAKEN)
     assert main(["train", "mine.toml"]) == 2
     assert capsys.readouterr().err.strip() == shown("train mine.toml").strip() != ""
+
+
+def test_what_may_be_added_to_a_config_may_be_added(tmp_path):
+    """Every value and every assignment in the table of keys, in a config that needs them."""
+    _, _, table = README.partition("What may be added:\n\n")
+    spans = re.findall("`(.+?)`", table.partition("\n\n")[0])
+    names = [span for span in spans if span.startswith('"')]
+    keep, early, ema, mask = (
+        next(span for span in spans if span.startswith(f"{key} = "))
+        for key in ("keep", "early_stopping", "ema", "mask")
+    )
+    [loss] = [span for span in spans if span.startswith("{")]
+    path = tmp_path / "mine.toml"
+
+    def prepared(data, loss, metrics, outputs):
+        path.write_text(f"""
+            loss = {loss}
+            data = {{ name = "{data}" }}
+            model = {{ layers = [{{ units = {outputs} }}] }}
+            optimizer = {{ name = "adamw", learning_rate = 0.1, clip_norm = 1, accumulate = 2, {mask} }}
+            [train]
+            epochs = 1
+            loss_scale = "dynamic"
+            evaluate_every = 2
+            metrics = [{", ".join(metrics)}]
+            {early}\n{keep}\n{ema}
+        """)
+        return loop.prepare(config.load(path))
+
+    of_classes, of_numbers = names[5:8], names[8:10]
+    for given in (names[0], loss):
+        assert list(prepared("digits", given, of_classes, 10).metrics) == [f"val_{name[1:-1]}" for name in of_classes]
+    assert prepared("breast_cancer", names[1], of_classes[:2], 1)
+    for given in names[2:5]:
+        assert list(prepared("diabetes", given, of_numbers, 1).metrics) == [f"val_{name[1:-1]}" for name in of_numbers]

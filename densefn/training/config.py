@@ -20,7 +20,10 @@ from densefn.compose import as_layer
 from densefn.layer import Layer
 from densefn.training.data import SOURCES
 from densefn.training.loss_scale import AnyLossScale
-from densefn.training.optimizer import Call, as_optimizer
+from densefn.training.losses import AnyLoss
+from densefn.training.metrics import Names
+from densefn.training.optimizer import Optimizer, as_optimizer
+from densefn.training.stopping import EarlyStopping
 from densefn.values import TableError, Value, build, dotted, find
 
 KeyPath = tuple[str | int, ...]
@@ -75,11 +78,34 @@ class Train(Value):
       loss_scale: by which the loss is multiplied against the underflow of gradients: "dynamic", which skips the steps
         whose gradients overflow, or a number, which skips none. None is "dynamic" for a model in which a layer computes
         in float16, and no scale for all others.
+      metrics: names of what is reported of the validation rows, each as `val_<name>`: `accuracy`, `f1` (of each class,
+        averaged), `top_3_accuracy` or another number, `r2`, `mean_absolute_error`. None is the accuracy, or R2.
+      evaluate_every: on how many epochs comes one evaluation on the validation rows; the last epoch has one too.
+      early_stopping: when the run ends before its last epoch; None is never.
+      keep: "last" saves the model of the last epoch, "best" that of the epoch where `best_metric` was best.
+      best_metric: None is the metric of `early_stopping` or, without it, `val_loss`.
+      ema: the decay of an exponential moving average of the parameters, one over the updates (`average.py`). Where it
+        is given, the averaged parameters are what is evaluated and saved.
     """
 
     epochs: Annotated[int, checks.whole(minimum=1)]
     seed: Annotated[int, checks.whole(minimum=0)] = 0
     loss_scale: AnyLossScale = None
+    metrics: Names = None
+    evaluate_every: Annotated[int, checks.whole(minimum=1)] = 1
+    early_stopping: Annotated[EarlyStopping | None, checks.optional(checks.section(EarlyStopping))] = None
+    keep: Annotated[str, checks.choice("last", "best")] = "last"
+    best_metric: Annotated[str | None, checks.optional(checks.text)] = None
+    ema: Annotated[float | None, checks.optional(checks.number(above=0, below=1))] = None
+
+    def check_together(self) -> None:
+        if self.best_metric is not None and self.keep != "best":
+            raise ValueError('expected keep = "best" with best_metric')
+
+    @property
+    def kept_by(self) -> str:
+        """The metric that decides which epoch is the best."""
+        return self.best_metric or (self.early_stopping.metric if self.early_stopping else "val_loss")
 
 
 class Config(Value):
@@ -88,21 +114,24 @@ class Config(Value):
     Args:
       data: which rows.
       model: a layer; in a file a table, of a `Sequential` unless `layer` names another class.
-      optimizer: an optax optimizer with its arguments.
+      optimizer: an optax optimizer with its arguments, and what is done to the gradient before it.
       train: for how long, and from which seed.
       shows: what the run shows, in a sentence.
-      expect: what the last epoch should reach, such as `"val_accuracy >= 0.97"`.
+      expect: what the model that is saved should reach, such as `"val_accuracy >= 0.97"`.
+      loss: what is minimised; a name, or a table of its arguments. None is the cross entropy of classes, or the squared
+        error of numbers.
     """
 
     data: Annotated[Data, checks.section(Data)]
     model: Annotated[Layer, _model]
-    optimizer: Annotated[Call, as_optimizer]
+    optimizer: Annotated[Optimizer, as_optimizer]
     train: Annotated[Train, checks.section(Train)]
     shows: Annotated[str, checks.text] = ""
     expect: Annotated[str | None, checks.optional(_expectation)] = None
+    loss: AnyLoss = None
 
     def meets_expectation(self, metrics: Mapping[str, float]) -> bool | None:
-        """Whether the metrics of the last epoch are as expected; None if nothing is or if they are of other names."""
+        """Whether the metrics of an epoch are as expected; None if nothing is or if they are of other names."""
         match = _EXPECTATION.fullmatch(self.expect or "")
         if match is None or match[1] not in metrics:
             return None

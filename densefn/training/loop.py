@@ -17,21 +17,14 @@ import optax
 from jax import Array
 
 from densefn.layer import Layer
-from densefn.training import checkpoint, data, loss_scale, report
+from densefn.training import checkpoint, data, goal, loss_scale, report
 from densefn.training.config import Config, dump
 from densefn.training.data import Dataset, Rows
-from densefn.training.step import (
-    Loss,
-    State,
-    accuracy,
-    cross_entropy,
-    make_epoch,
-    make_evaluate,
-    make_state,
-    make_step,
-    r2,
-    squared_error,
-)
+from densefn.training.goal import Measures
+from densefn.training.losses import Loss
+from densefn.training.metrics import confusion_matrix
+from densefn.training.step import State, make_epoch, make_evaluate, make_state, make_step, trained_params
+from densefn.training.stopping import until_over
 from densefn.values import Problem, TableError
 
 T = TypeVar("T")
@@ -49,11 +42,10 @@ class Plan:
     Attributes:
       config: of the run.
       dataset: loaded and split.
-      model: takes the rows of the data set, and has an output for each class or target.
+      model: takes the rows of the data set, and has the outputs that the loss needs.
       optimizer: of the model's parameters.
-      loss: that is minimised.
-      metric: that is reported on the validation rows.
-      metric_name: under which it is reported.
+      loss: that is minimised, with what it takes from the training rows.
+      metrics: that are reported of the validation rows, by the names under which they are reported.
     """
 
     config: Config
@@ -61,15 +53,15 @@ class Plan:
     model: Layer
     optimizer: optax.GradientTransformation
     loss: Loss
-    metric: Loss
-    metric_name: str
+    metrics: Measures
 
 
 def prepare(config: Config) -> Plan:
     """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
 
     Returns:
-      The plan; its config has the loss scale that the model asks for where none was given.
+      The plan; its config has the loss, the metrics and the loss scale that go with data and model where none was
+      given.
 
     Raises:
       TableError: if they do not.
@@ -77,8 +69,8 @@ def prepare(config: Config) -> Plan:
     dataset = data.load(config.data.name, validation_fraction=config.data.validation_fraction, seed=config.data.seed)
     scale = loss_scale.choose(config.train.loss_scale, config.model)
     config = replace(config, train=replace(config.train, loss_scale=scale))
-    loss, metric = (cross_entropy, accuracy) if dataset.classes else (squared_error, r2)
-    plan = Plan(config, dataset, config.model, config.optimizer.make(), loss, metric, f"val_{metric.__name__}")
+    config, loss, measures = goal.choose(config, dataset)
+    plan = Plan(config, dataset, config.model, config.optimizer.make(), loss, measures)
     _check_model(plan)
     _check_step(plan)
     return plan
@@ -90,14 +82,16 @@ def _check_model(plan: Plan) -> None:
         shape = plan.model.output_shape((None, rows.features))
     except (TypeError, ValueError) as error:
         raise TableError([Problem(("model",), str(error))]) from None
-    if shape != (None, rows.outputs):
+    outputs = plan.loss.outputs(rows.outputs)
+    if shape != (None, outputs):
         kind = "classes" if rows.classes else "targets"
         raise TableError(
             [
                 Problem(
                     ("model",),
-                    f"expected {rows.outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.name}, "
-                    f"got the output shape {shape}; set the units of the last layer to {rows.outputs}",
+                    f"expected {outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.name}, "
+                    f"got the output shape {shape}; set the units of the last layer to {outputs}, as "
+                    f"{type(plan.loss).__name__} needs",
                 )
             ]
         )
@@ -119,49 +113,55 @@ def first_state(plan: Plan) -> State:
     """The parameters and the optimizer's state before the first step."""
     settings = plan.config.train
     key = jax.random.key(settings.seed)
-    return make_state(plan.model, plan.optimizer, key, plan.dataset.features, scale=settings.loss_scale)
+    features = plan.dataset.features
+    return make_state(plan.model, plan.optimizer, key, features, scale=settings.loss_scale, ema=settings.ema)
 
 
 def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
     """Trains, and yields the state and the metrics after each epoch.
 
     The order of the rows depends on the seed and the number of the epoch. The next epoch is dispatched before the host
-    waits for the metrics of the last one, so the device is not idle while they are read and shown.
+    waits for the metrics of the last one, so the device is not idle while they are read and shown. The metrics of an
+    epoch without an evaluation are those of the training rows alone.
     """
     began = time.perf_counter()
     for number, (state, measured) in enumerate(_one_ahead(_epochs(plan)), 1):
-        done, train_loss, val_loss, metric = jax.device_get((state.step, *measured))
+        done, values = jax.device_get((state.step, measured))
         yield (
             state,
             {
                 "epoch": number,
                 "step": int(done),
-                "train_loss": float(train_loss),
-                "val_loss": float(val_loss),
-                plan.metric_name: float(metric),
+                **{name: float(values[name]) for name in ("train_loss", "val_loss", *plan.metrics) if name in values},
                 "seconds": round(time.perf_counter() - began, 3),
             },
         )
 
 
-def _epochs(plan: Plan) -> Iterator[tuple[State, tuple[Array, Array, Array]]]:
+def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Array]]]:
     """Dispatches the epochs, each with its evaluation as one program, on rows that stay on the device.
 
     The state is not donated: the one before is still to be looked at when the next epoch has begun.
     """
+    settings = plan.config.train
     step = make_step(plan.model, plan.optimizer, plan.loss)
     epoch = make_epoch(step, plan.config.data.batch_size)
-    evaluate = make_evaluate(plan.model, plan.loss, plan.metric)
-    shuffle = jax.random.fold_in(jax.random.key(plan.config.train.seed), 1)
+    evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
+    shuffle = jax.random.fold_in(jax.random.key(settings.seed), 1)
 
     @jax.jit
-    def program(state: State, number: int, train: Rows, validation: Rows) -> tuple[State, tuple[Array, Array, Array]]:
+    def program(state: State, number: int, train: Rows, validation: Rows | None) -> tuple[State, dict[str, Array]]:
         state, train_loss = epoch(state, train, jax.random.fold_in(shuffle, number))
-        return state, (train_loss, *evaluate(state.params, validation))
+        if validation is None:
+            return state, {"train_loss": train_loss}
+        val_loss, measured = evaluate(trained_params(plan.model, state), validation)
+        return state, {"train_loss": train_loss, "val_loss": val_loss, **measured}
 
     state = jax.jit(lambda: first_state(plan))()
-    for number in range(1, plan.config.train.epochs + 1):
-        state, measured = program(state, number, plan.dataset.train, plan.dataset.validation)
+    for number in range(1, settings.epochs + 1):
+        is_evaluated = number % settings.evaluate_every == 0 or number == settings.epochs
+        validation = plan.dataset.validation if is_evaluated else None
+        state, measured = program(state, number, plan.dataset.train, validation)
         yield state, measured
 
 
@@ -185,11 +185,13 @@ class Result:
     Attributes:
       run_dir: the folder.
       metrics: a row an epoch.
+      kept: the row of the epoch whose model is saved.
       stopped: whether the user stopped it before the last epoch.
     """
 
     run_dir: Path
     metrics: list[Metrics]
+    kept: Metrics
     stopped: bool
 
 
@@ -210,24 +212,39 @@ def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
     checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
     input_shape = (None, plan.dataset.features)
     metrics: list[Metrics] = []
-    params = None
+    kept: list[tuple[State, Metrics]] = []
+    stopped, settings = False, plan.config.train
+    kept_by = settings.kept_by if settings.keep == "best" else None
     with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as log, _stop_signal() as stop:
-        for state, row in train(plan):
-            params = state.params
+        for state, row, is_kept in until_over(train(plan), settings.early_stopping, kept_by):
+            kept = [(state, row)] if is_kept else kept
             metrics.append(row)
             log.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
             log.flush()
             show(row)
-            if stop.is_set() or not math.isfinite(row["train_loss"]):
+            stopped = stop.is_set() and len(metrics) < settings.epochs
+            if stopped or not math.isfinite(row["train_loss"]):
                 break
+    [(state, row)] = kept
+    params = trained_params(plan.model, state)
     checkpoint.save(run_dir / "model.npz", plan.model, params, input_shape)
-    report.write(run_dir, plan.config, input_shape, metrics)
+    matrix = _confusion(plan, params)
+    if matrix is not None:
+        checkpoint.write(run_dir / "confusion_matrix.json", json.dumps(matrix).encode())
+    report.write(run_dir, plan.config, input_shape, metrics, kept=row, confusion=matrix)
     if not math.isfinite(metrics[-1]["train_loss"]):
         raise RunError(
             f"the loss is {metrics[-1]['train_loss']} in epoch {len(metrics)}; try a smaller "
             f"optimizer.learning_rate. What was done is in {run_dir}"
         )
-    return Result(run_dir, metrics, stopped=len(metrics) < plan.config.train.epochs)
+    return Result(run_dir, metrics, row, stopped)
+
+
+def _confusion(plan: Plan, params: Any) -> list[list[int]] | None:
+    """How many validation rows of each class are taken for each class; None for a regression."""
+    rows = plan.dataset.validation
+    matrix = jax.jit(lambda params, rows: confusion_matrix(plan.model.apply(params, rows.x), rows.y))
+    return jax.device_get(matrix(params, rows)).tolist() if plan.dataset.classes else None
 
 
 @contextmanager

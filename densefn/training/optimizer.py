@@ -4,57 +4,88 @@
     name = "adamw"
     weight_decay = 1e-4
     learning_rate = { name = "cosine_decay_schedule", init_value = 1e-3, decay_steps = 1000 }
+    clip_norm = 1.0
 
-Names and arguments are optax's own, checked against the signature of the function that is named.
+Names and arguments are optax's own, checked against the signature of the function that is named; beside them stand the
+keys of `Optimizer`. A schedule counts updates: where gradients are accumulated, fewer than batches.
+
+A mask of weight decay, optax's `mask` or `weight_decay_mask`, is a word: "kernels" or "all". It is "kernels" where none
+is given, which optax has not: decay is to keep a function smooth, and a bias only shifts it. (Novograd has no mask.)
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from functools import partial
+from types import ModuleType
+from typing import Annotated, Any, get_type_hints
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from densefn import checks
-from densefn.values import Problem, TableError, Value, find
+from densefn.param import name_of
+from densefn.precision import widen
+from densefn.values import Problem, TableError, Value, build, fields, find
 
-_LEFT_OUT = {
-    "lbfgs": "needs the loss in its update, which a training step here does not pass on",
-    "polyak_sgd": "needs the loss in its update, which a training step here does not pass on",
-    "noisy_sgd": "needs a random key, which a config cannot hold",
-    "optimistic_adam": "is deprecated; use optimistic_adam_v2",
-}
-_SCHEDULES = (
-    "constant_schedule",
-    "cosine_decay_schedule",
-    "cosine_onecycle_schedule",
-    "exponential_decay",
-    "linear_onecycle_schedule",
-    "linear_schedule",
-    "piecewise_constant_schedule",
-    "piecewise_interpolate_schedule",
-    "polynomial_schedule",
-    "warmup_constant_schedule",
-    "warmup_cosine_decay_schedule",
-    "warmup_exponential_decay_schedule",
-)
-# The one argument of optax's schedules that is a dict.
-_PAIRS = "boundaries_and_scales"
+_LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
+# The arguments of optax's schedules that are not numbers: a dict; schedules, and the steps where the next one begins;
+# the arguments of a schedule for each of its cycles.
+_PAIRS, _JOINED, _STEPS, _CYCLES = "boundaries_and_scales", "schedules", "boundaries", "cosine_kwargs"
+_DECAY_MASKS = ("mask", "weight_decay_mask")
+# What is taken where nothing is given, if not what optax takes; `key` is the seed of the noise of noisy_sgd.
+_DEFAULTS = {**dict.fromkeys(_DECAY_MASKS, "kernels"), "key": 0}
+
+
+def kernels(params: Any) -> Any:
+    """A mask of the parameters: true for those of the name `kernel`.
+
+    >>> kernels({"kernel": 1.0, "bias": 0.0})
+    {'bias': False, 'kernel': True}
+    """
+    return jax.tree_util.tree_map_with_path(lambda path, _: name_of(path).split("/")[-1] == "kernel", params)
+
+
+MASKS: dict[str, Callable[[Any], Any] | None] = {"kernels": kernels, "all": None}
+
+
+def clip_by_norm(limit: float) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm` with the norm in float32 at least: that of float16 gradients would overflow at 256.
+
+    >>> gradient = {"kernel": jnp.full(4, 500, jnp.float16)}
+    >>> clip_by_norm(1.0).update(gradient, optax.EmptyState())[0]["kernel"]
+    Array([0.5, 0.5, 0.5, 0.5], dtype=float16)
+    """
+    clip = optax.clip_by_global_norm(limit)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        clipped, state = clip.update(jax.tree.map(widen, updates), state, params)
+        return jax.tree.map(lambda c, u: c.astype(u.dtype), clipped, updates), state
+
+    return optax.GradientTransformation(clip.init, update)
+
+
+def _public(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    return {name: item for name, item in inspect.getmembers(module, inspect.isfunction) if not name.startswith("_")}
 
 
 def _optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
-    public = {name: getattr(optax, name) for name in dir(optax) if not name.startswith("_")}
-    functions = {name: item for name, item in public.items() if inspect.isfunction(item)}
     return {
         name: function
-        for name, function in functions.items()
-        if next(iter(inspect.signature(function).parameters), "") == "learning_rate"
+        for name, function in _public(optax).items()
+        if next(iter(inspect.signature(function).parameters), "") in ("learning_rate", "max_learning_rate")
         and not name.startswith("scale_by_")
         and name not in _LEFT_OUT
     }
 
 
+def _schedules() -> dict[str, Callable[..., optax.Schedule]]:
+    functions = _public(optax.schedules)
+    return {name: item for name, item in functions.items() if get_type_hints(item)["return"] == optax.Schedule}
+
+
 OPTIMIZERS = _optimizers()
-SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {name: getattr(optax, name) for name in _SCHEDULES}
+SCHEDULES = _schedules()
 
 
 class Call(Value):
@@ -62,7 +93,8 @@ class Call(Value):
 
     Args:
       name: of the function.
-      arguments: pairs of name and value. A value may be a `Call`, or pairs again where optax takes a dict.
+      arguments: pairs of name and value. A value may be a `Call`, a tuple of them, or pairs again where optax takes a
+        dict.
     """
 
     name: Annotated[str, checks.text]
@@ -70,25 +102,99 @@ class Call(Value):
 
     def make(self) -> Any:
         """What the call returns: a `GradientTransformation`, or a schedule."""
-        arguments = {name: value.make() if isinstance(value, Call) else value for name, value in self.arguments}
-        if _PAIRS in arguments:
-            arguments[_PAIRS] = dict(arguments[_PAIRS])
-        return (OPTIMIZERS | SCHEDULES)[self.name](**arguments)
+        return (OPTIMIZERS | SCHEDULES)[self.name](**{name: _made(name, value) for name, value in self.arguments})
 
     def to_table(self) -> dict[str, Any]:
-        table = {name: value.to_table() if isinstance(value, Call) else value for name, value in self.arguments}
-        if _PAIRS in table:
-            table[_PAIRS] = {str(step): scale for step, scale in table[_PAIRS]}
-        return {"name": self.name, **table}
+        return {"name": self.name, **{name: _written(name, value) for name, value in self.arguments}}
 
 
-def as_optimizer(given: Any) -> Call:
+def _made(name: str, value: Any) -> Any:
+    """An argument as optax takes it."""
+    if name in _DECAY_MASKS:
+        return MASKS[value]
+    if name == _PAIRS:
+        return dict(value)
+    if name == _CYCLES:
+        return [dict(cycle.arguments) for cycle in value]
+    if name == _JOINED:
+        return [schedule.make() for schedule in value]
+    return value.make() if isinstance(value, Call) else value
+
+
+def _written(name: str, value: Any) -> Any:
+    """An argument as it stands in a config."""
+    if name == _PAIRS:
+        return {str(step): scale for step, scale in value}
+    if name == _CYCLES:
+        return [{key: item for key, item in cycle.to_table().items() if key != "name"} for cycle in value]
+    if isinstance(value, tuple):
+        return [_written("", part) for part in value]
+    return value.to_table() if isinstance(value, Call) else value
+
+
+def _optimizer_call(given: Any) -> Call:
+    return _call("optimizer", OPTIMIZERS, given)
+
+
+class Optimizer(Value):
+    """An optimizer of optax, and what is done to the gradient before it.
+
+    Args:
+      call: of the optimizer.
+      clip_norm: the gradient of all parameters together is shrunk to this norm where it is longer.
+      clip_value: each entry of the gradient is clipped to this magnitude; not together with `clip_norm`.
+      accumulate: the number of batches whose gradients are averaged for one update, each batch counting the same. The
+        average is what is clipped. What is left when the epoch ends is kept for the next.
+    """
+
+    call: Annotated[Call, _optimizer_call]
+    clip_norm: Annotated[float | None, checks.optional(checks.number(above=0))] = None
+    clip_value: Annotated[float | None, checks.optional(checks.number(above=0))] = None
+    accumulate: Annotated[int, checks.whole(minimum=1)] = 1
+
+    def check_together(self) -> None:
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("expected clip_norm or clip_value, got both")
+
+    def make(self) -> optax.GradientTransformation:
+        """The optimizer; alone, it is optax's own."""
+        links = [self.call.make()]
+        if self.clip_norm is not None:
+            links.insert(0, clip_by_norm(self.clip_norm))
+        if self.clip_value is not None:
+            links.insert(0, optax.clip(self.clip_value))
+        optimizer = optax.chain(*links) if links[1:] else links[0]
+        if self.accumulate == 1:
+            return optimizer
+        widest = jax.dtypes.canonicalize_dtype(jnp.float64)  # float32 unless JAX has float64 switched on
+        steps: Any = optax.MultiSteps(optimizer, self.accumulate, accumulator_dtype=widest)
+        return optax.GradientTransformationExtraArgs(steps.init, steps.update)
+
+    def to_table(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in _OWN}
+        return self.call.to_table() | {name: stored for name, stored in own.items() if stored is not None}
+
+
+_OWN = tuple(field.name for field in fields(Optimizer) if field.name != "call")
+
+
+def as_optimizer(given: Any) -> Optimizer:
     """The check of the section [optimizer].
 
     Raises:
       ValueError, TypeError: unless it names an optimizer of optax and gives it arguments that it takes.
     """
-    return _call("optimizer", OPTIMIZERS, given)
+    if isinstance(given, Optimizer):
+        return given
+    if not isinstance(given, Mapping) or "name" not in given:
+        return Optimizer(_optimizer_call(given))
+    own = {name: given[name] for name in given if name in _OWN}
+    call = {name: given[name] for name in given if name not in _OWN}
+    try:
+        return build(Optimizer, {"call": call, **own})
+    except TableError as error:
+        inside = [(path[1:] if path[:1] == ("call",) else path, message) for path, message in error.problems]
+        raise TableError([Problem(path, message) for path, message in inside]) from None
 
 
 def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) -> Call:
@@ -96,8 +202,8 @@ def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) ->
         return given
     if not isinstance(given, Mapping) or "name" not in given:
         raise TypeError(f"expected a table with the name of an optax {kind} and its arguments, got {given!r}")
-    if given["name"] in _LEFT_OUT:
-        raise TableError([Problem(("name",), f"{given['name']} {_LEFT_OUT[given['name']]}")])
+    if reason := _LEFT_OUT.get(str(given["name"])):
+        raise TableError([Problem(("name",), f"{given['name']} {reason}")])
     try:
         function = find(functions, given["name"], kind)
     except ValueError as error:
@@ -105,7 +211,7 @@ def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) ->
     call = Call(given["name"], _arguments(function, {key: given[key] for key in given if key != "name"}))
     try:
         call.make()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise TableError([Problem((), f"optax.{call.name} refuses these arguments: {error}")]) from None
     return call
 
@@ -115,11 +221,14 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
 
     Their order is that of the signature: calls with the same arguments are equal.
     """
-    parameters = inspect.signature(function).parameters
+    signature = inspect.signature(function).parameters
+    # One whose default is a transformation, such as the line search of lbfgs, has no value in a config.
+    parameters = {name: parameter for name, parameter in signature.items() if not isinstance(parameter.default, tuple)}
+    known = parameters if function in SCHEDULES.values() else {**parameters, **dict.fromkeys(_OWN)}
     problems, arguments = [], {}
     for name, value in given.items():
         try:
-            arguments[name] = _argument(find(parameters, name, "argument"), value)
+            arguments[name] = _argument(find(known, name, "argument"), value)
         except TableError as error:
             problems += [Problem((name, *path), message) for path, message in error.problems]
         except (TypeError, ValueError) as error:
@@ -127,8 +236,13 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
             problems.append(Problem((), f"missing key {name!r}, an argument of optax.{function.__name__}"))
+        elif name in _DEFAULTS:
+            arguments.setdefault(name, _DEFAULTS[name])
         elif isinstance(parameter.default, bool | int | float | str):
             arguments.setdefault(name, parameter.default)
+    if not problems and _JOINED in arguments and len(arguments[_STEPS]) != len(arguments[_JOINED]) - 1:
+        expected = f"expected a step for each schedule but the first, {len(arguments[_JOINED]) - 1}"
+        problems.append(Problem((_STEPS,), f"{expected}, got {len(arguments[_STEPS])}"))
     if problems:
         raise TableError(problems)
     return tuple((name, arguments[name]) for name in parameters if name in arguments)
@@ -136,20 +250,57 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
 
 def _argument(parameter: inspect.Parameter, given: Any) -> Any:
     """Checks an argument by the kind of its default; optax's annotations are too wide to tell."""
-    if parameter.name == _PAIRS:
-        return _pairs(given)
+    if parameter.name in _CHECKS:
+        return _CHECKS[parameter.name](given)
     if isinstance(given, Mapping):
-        return _call("schedule", SCHEDULES, given)
-    if parameter.name == "interpolate_type" or isinstance(parameter.default, str):
+        return _schedule(given)
+    if "dtype" in parameter.name or isinstance(parameter.default, str):
         return checks.text(given)
     if isinstance(parameter.default, bool):
         return checks.flag(given)
-    if parameter.default is not None:
-        checks.number()(given)
+    checks.number()(given)
     return given
+
+
+def _schedule(given: Any) -> Call:
+    return _call("schedule", SCHEDULES, given)
+
+
+def _cycle(given: Any) -> Call:
+    name = "warmup_cosine_decay_schedule"
+    if not isinstance(given, Mapping):
+        raise TypeError(f"expected a table of the arguments of optax.{name}, got {given!r}")
+    return Call(name, _arguments(SCHEDULES[name], given))
+
+
+def _each(check: Callable[[Any], Any], given: Any) -> tuple[Any, ...]:
+    if not isinstance(given, list | tuple) or not given:
+        raise TypeError(f"expected a list, got {given!r}")
+    problems, parts = [], []
+    for index, part in enumerate(given):
+        try:
+            parts.append(check(part))
+        except TableError as error:
+            problems += [Problem((index, *path), message) for path, message in error.problems]
+        except (TypeError, ValueError) as error:
+            problems.append(Problem((index,), str(error)))
+    if problems:
+        raise TableError(problems)
+    return tuple(parts)
 
 
 def _pairs(given: Any) -> tuple[tuple[int, float], ...]:
     if not isinstance(given, Mapping) or not all(str(step).isdigit() for step in given):
         raise TypeError(f"expected a table from steps to scales, such as {{ 500 = 0.1 }}, got {given!r}")
     return tuple((int(step), checks.number()(scale)) for step, scale in given.items())
+
+
+# The checks of arguments that are neither numbers nor schedules, by name.
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    _PAIRS: _pairs,
+    _JOINED: partial(_each, _schedule),
+    _STEPS: partial(_each, checks.whole(minimum=0)),
+    _CYCLES: partial(_each, _cycle),
+    "interpolate_type": checks.text,
+    **dict.fromkeys(_DECAY_MASKS, checks.choice(*MASKS)),
+}

@@ -25,12 +25,15 @@ def shown(config: Config) -> Iterator[Callable[[Metrics], None]]:
 
 def closing_line(config: Config, result: Result) -> str:
     """What was reached, whether that was expected, and where it is."""
-    last = result.metrics[-1]
-    name = next(key for key in last if key.startswith("val_") and key != "val_loss")
+    last, kept = result.metrics[-1], result.kept
+    early = "stopped early after " if last["epoch"] < config.train.epochs else ""
+    ended = "stopped after " if result.stopped else early
+    best = f" of epoch {kept['epoch']}" if kept["epoch"] < last["epoch"] else ""
+    reached = [f"{name} {value:.4f}" for name, value in kept.items() if name.startswith("val_") and name != "val_loss"]
     met = {True: f" ({config.expect} was expected)", False: f" (but {config.expect} was expected)", None: ""}
     return (
-        f"{'stopped after ' * result.stopped}{last['epoch']} epochs in {last['seconds']:.1f} s: "
-        f"{name} {last[name]:.4f}{met[config.meets_expectation(last)]}; open {result.run_dir / 'report.html'}"
+        f"{ended}{last['epoch']} epochs in {last['seconds']:.1f} s: {''.join(reached[:1]) or 'not evaluated'}{best}"
+        f"{met[config.meets_expectation(kept)]}; open {result.run_dir / 'report.html'}"
     )
 
 

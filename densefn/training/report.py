@@ -2,6 +2,7 @@
 
 import html
 import io
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from densefn.training.config import Config, dump
 # Legible on white and on black: the page follows the reader's light or dark scheme, the picture has no background.
 _INK = "#808080"
 _TRAIN, _VALIDATION = "#3b82c4", "#e07b39"
+_METRICS = (_VALIDATION, "#3b9c6b", "#9b6bc4", "#c4a03b")
+# More classes than this are no table to read; the file beside the page has them all.
+_MOST_CLASSES = 32
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -43,6 +47,7 @@ pre {{ background: light-dark(#f4f4f4, #242424); padding: 1rem; overflow-x: auto
 <div class="scroll">{figures}</div>
 <h2>Curves</h2>
 {curves}
+{confusion}
 <h2>Model</h2>
 <div class="scroll">{model}</div>
 <h2>Config</h2>
@@ -53,7 +58,13 @@ pre {{ background: light-dark(#f4f4f4, #242424); padding: 1rem; overflow-x: auto
 
 
 def write(
-    run_dir: Path, config: Config, input_shape: tuple[None, int], metrics: Sequence[dict[str, int | float]]
+    run_dir: Path,
+    config: Config,
+    input_shape: tuple[None, int],
+    metrics: Sequence[dict[str, int | float]],
+    *,
+    kept: dict[str, int | float],
+    confusion: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """Writes `curves.png` and `report.html` into the folder of a run.
 
@@ -62,14 +73,17 @@ def write(
       config: of the run.
       input_shape: of the model.
       metrics: a row an epoch, at least one.
+      kept: the row of the epoch whose model is saved.
+      confusion: how many rows of each class are taken for each class.
     """
     figure = curves(metrics)
     checkpoint.write(run_dir / "curves.png", _drawn(figure, "png", facecolor="white"))
     page = _PAGE.format(
         title=html.escape(run_dir.resolve().name),
         shows=html.escape(config.shows),
-        figures=_figures(config, metrics[-1]),
+        figures=_figures(config, kept),
         curves=_svg(figure),
+        confusion=_confusion(confusion),
         model=_model(summary(config.model, input_shape)),
         config=html.escape(dump(config)),
     )
@@ -77,10 +91,9 @@ def write(
 
 
 def curves(metrics: Sequence[dict[str, int | float]]) -> Figure:
-    """Draws the losses and the metric against the epoch, side by side."""
-    epochs = [row["epoch"] for row in metrics]
-    name = next(key for key in metrics[-1] if key not in ("epoch", "step", "train_loss", "val_loss", "seconds"))
-    panels = ({"train_loss": _TRAIN, "val_loss": _VALIDATION}, {name: _VALIDATION})
+    """Draws the losses and the metrics against the epoch, side by side; an epoch without a value has no point."""
+    names = dict.fromkeys(key for row in metrics for key in row if key.startswith("val_") and key != "val_loss")
+    panels = ({"train_loss": _TRAIN, "val_loss": _VALIDATION}, dict(zip(names, itertools.cycle(_METRICS))))
     style: Any = {
         "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 11, "svg.hashsalt": "densefn",
         "text.color": _INK, "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
@@ -90,11 +103,14 @@ def curves(metrics: Sequence[dict[str, int | float]]) -> Figure:
         figure = Figure(figsize=(10, 3.6), layout="constrained", facecolor="none")
         for axes, lines in zip(figure.subplots(1, 2), panels, strict=True):
             for key, color in lines.items():
-                axes.plot(epochs, [row[key] for row in metrics], color=color, label=key, marker="." * (len(epochs) < 2))
+                points = [(row["epoch"], row[key]) for row in metrics if key in row]
+                if points:
+                    axes.plot(*zip(*points, strict=True), color=color, label=key, marker="." * (len(points) < 2))
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.25)
-            axes.legend(frameon=False)
+            if axes.lines:
+                axes.legend(frameon=False)
         figure.draw_without_rendering()
     return figure
 
@@ -116,6 +132,14 @@ def _figures(config: Config, last: dict[str, int | float]) -> str:
         met = {True: "met", False: "not met", None: "not measured"}[config.meets_expectation(last)]
         rows.append((f"expected {config.expect}", met))
     return _table([(html.escape(name), value) for name, value in rows])
+
+
+def _confusion(matrix: Sequence[Sequence[int]] | None) -> str:
+    if matrix is None or len(matrix) > _MOST_CLASSES:
+        return ""
+    head = ("class", *(f"as {column}" for column in range(len(matrix))))
+    rows = [head, *((str(number), *map(str, row)) for number, row in enumerate(matrix))]
+    return f'<h2>Confusion matrix of the validation rows</h2>\n<div class="scroll">{_table(rows)}</div>'
 
 
 def _model(model: Summary) -> str:

@@ -1,11 +1,12 @@
 """Training as pure functions: a step, an epoch, an evaluation. They compile, nest and batch like any others.
 
-A loss and a metric are functions of outputs and targets. The loss that is minimised is their mean over the rows plus
-the penalties of the layers; after each step the constraints of the layers are applied. Where a model computes in
-float16, the loss is scaled (`loss_scale.py`); what is reported of it is not.
+A loss and a metric are functions of outputs and targets. What is minimised is the loss plus the penalties of the
+layers; after each update the constraints of the layers are applied. Where a model computes in float16, the loss is
+scaled (`loss_scale.py`); what is reported of it is not. Where an average of the parameters is kept (`average.py`), it
+is what is evaluated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,12 +16,12 @@ import optax
 from jax import Array, lax
 
 from densefn.layer import Layer
-from densefn.precision import widen
-from densefn.training import loss_scale
+from densefn.training import average, loss_scale
+from densefn.training.average import Average
 from densefn.training.data import Rows
 from densefn.training.loss_scale import AnyLossScale, Dynamic, LossScale
 
-Loss = Callable[[Array, Array], Array]
+Measure = Callable[[Array, Array], Array]
 
 
 class State(NamedTuple):
@@ -29,38 +30,18 @@ class State(NamedTuple):
     Attributes:
       params: of the model.
       opt_state: of the optimizer.
-      step: the number of updates. A step that is skipped is not one, neither here nor where the optimizer counts for
-        its schedules: a learning rate warms up over as many updates as were asked for.
+      step: the number of updates. A step that is skipped or whose gradient is only accumulated is not one, neither here
+        nor where the optimizer counts for its schedules: a learning rate warms up over as many updates as were asked
+        for.
       loss_scale: None where the loss is not scaled.
+      average: of the parameters; None where there is none.
     """
 
     params: Any
     opt_state: Any
     step: Array
     loss_scale: LossScale = None
-
-
-def cross_entropy(outputs: Array, targets: Array) -> Array:
-    """The mean cross entropy of logits `[rows, classes]` and classes `[rows]`, in nats."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(widen(outputs), targets))
-
-
-def squared_error(outputs: Array, targets: Array) -> Array:
-    """The mean of the squared differences of outputs and targets, both `[rows, outputs]`."""
-    return jnp.mean(jnp.square(widen(outputs) - targets))
-
-
-def accuracy(outputs: Array, targets: Array) -> Array:
-    """The part of the rows whose largest logit is that of their class."""
-    return jnp.mean(jnp.argmax(outputs, axis=-1) == targets)
-
-
-def r2(outputs: Array, targets: Array) -> Array:
-    """The coefficient of determination, averaged over outputs: 1 is exact, 0 as good as the mean of the targets."""
-    targets = widen(targets)
-    residual = jnp.sum(jnp.square(widen(outputs) - targets), axis=0)
-    total = jnp.sum(jnp.square(targets - jnp.mean(targets, axis=0, keepdims=True)), axis=0)
-    return jnp.mean(1 - residual / total)
+    average: Average | None = None
 
 
 def make_state(
@@ -70,6 +51,7 @@ def make_state(
     features: int,
     *,
     scale: AnyLossScale = None,
+    ema: float | None = None,
 ) -> State:
     """Draws the parameters of a model and the first state of its training.
 
@@ -80,6 +62,7 @@ def make_state(
       features: the number of columns of the rows.
       scale: of the loss: "dynamic", a positive number, or None, which is "dynamic" for a model with float16 in it and
         no scale for all others.
+      ema: the decay of the average of the parameters, between 0 and 1, or None for no average.
 
     >>> from densefn import Dense
     >>> make_state(Dense(2, dtype="mixed_float16"), optax.sgd(0.1), jax.random.key(0), 3).loss_scale.scale
@@ -87,17 +70,39 @@ def make_state(
     """
     params = model.init(key, (None, features))
     chosen = loss_scale.choose(scale, model)
-    return State(params, optimizer.init(params), jnp.zeros((), jnp.int32), loss_scale.start(chosen))
+    return State(
+        params,
+        jax.tree.map(_strongly_typed, optimizer.init(params)),
+        jnp.zeros((), jnp.int32),
+        loss_scale.start(chosen),
+        average.start(ema, params),
+    )
+
+
+def _strongly_typed(leaf: Array) -> Array:
+    """The same array; a first state of weak types, as that of `optax.lbfgs`, would compile the second epoch anew."""
+    return lax.convert_element_type(leaf, leaf.dtype)
+
+
+def trained_params(model: Layer, state: State) -> Any:
+    """The parameters to evaluate and to keep: the average where there is one, else those of the last update.
+
+    An average of parameters that meet a constraint need not meet it (`UnitNorm`), so it is projected.
+    """
+    return state.params if state.average is None else model.project(average.read(state.average, state.params))
 
 
 def make_step(
-    model: Layer, optimizer: optax.GradientTransformation, loss: Loss
+    model: Layer, optimizer: optax.GradientTransformation, loss: Measure
 ) -> Callable[[State, Rows], tuple[State, Array]]:
-    """Makes `step(state, rows) -> (state, loss)`: gradient, update, projection.
+    """Makes `step(state, rows) -> (state, loss)`: gradient, update, projection, average.
 
-    With a dynamic loss scale, a step whose gradient is not finite changes nothing but the scale. A loss that is itself
-    not finite is returned as it is, with and without a scale: no scale mends it.
+    An optimizer that asks for the loss, as `optax.lbfgs` does, is given that of the batch. With one in
+    `optax.MultiSteps`, a step that only accumulates its gradient changes nothing else. With a dynamic loss scale, a
+    step whose gradient is not finite changes nothing but the scale. A loss that is itself not finite is returned as it
+    is, with and without a scale: no scale mends it.
     """
+    with_extra = optax.with_extra_args_support(optimizer)
 
     def objective(params: Any, rows: Rows) -> Array:
         value, penalty = model.forward(params, rows.x)
@@ -105,12 +110,26 @@ def make_step(
 
     def step(state: State, rows: Rows) -> tuple[State, Array]:
         value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(state.params, rows)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, rows)}
+        updates, opt_state = with_extra.update(gradient, state.opt_state, state.params, **asked_for)
         params: Any = optax.apply_updates(state.params, updates)
-        after = state._replace(params=model.project(params), opt_state=opt_state, step=state.step + 1)
-        return _skipped_unless_finite(gradient, after, state), value
+        params = model.project(params)
+        averaged = average.update(state.average, params)
+        after = state._replace(params=params, opt_state=opt_state, step=state.step + 1, average=averaged)
+        return _skipped_unless_finite(gradient, _updated_when_whole(after, state), state), value
 
     return step
+
+
+def _updated_when_whole(after: State, before: State) -> State:
+    """The state after a step or, with an optimizer that accumulates and has no whole batch yet, the one before it.
+
+    A projection of parameters that no update has changed may change them: first ones, or others by a rounding.
+    """
+    if not isinstance(after.opt_state, optax.MultiStepsState):
+        return after
+    whole = after.opt_state.mini_step == 0
+    return jax.tree.map(partial(jnp.where, whole), after, before)._replace(opt_state=after.opt_state)
 
 
 def _skipped_unless_finite(gradient: Any, after: State, before: State) -> State:
@@ -151,11 +170,13 @@ def _take(rows: Rows, index: Array) -> Rows:
     return jax.tree.map(lambda column: column[index], rows)
 
 
-def make_evaluate(model: Layer, loss: Loss, metric: Loss) -> Callable[[Any, Rows], tuple[Array, Array]]:
-    """Makes `evaluate(params, rows) -> (loss with penalties, metric)`."""
+def make_evaluate(
+    model: Layer, loss: Measure, metrics: Mapping[str, Measure]
+) -> Callable[[Any, Rows], tuple[Array, dict[str, Array]]]:
+    """Makes `evaluate(params, rows) -> (loss with penalties, metrics)`."""
 
-    def evaluate(params: Any, rows: Rows) -> tuple[Array, Array]:
+    def evaluate(params: Any, rows: Rows) -> tuple[Array, dict[str, Array]]:
         value, penalty = model.forward(params, rows.x)
-        return loss(value, rows.y) + penalty, metric(value, rows.y)
+        return loss(value, rows.y) + penalty, {name: metric(value, rows.y) for name, metric in metrics.items()}
 
     return evaluate

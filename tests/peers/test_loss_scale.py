@@ -8,7 +8,8 @@ import optax
 
 from densefn import Dense
 from densefn.training.data import Rows
-from densefn.training.step import make_state, make_step, squared_error
+from densefn.training.losses import SquaredError
+from densefn.training.step import make_state, make_step
 
 STEPS = 4600
 OUTLIERS = [3, 4, 5, 2500, 2501, 2502]
@@ -30,7 +31,7 @@ def keras_run(model, inner, kernel, rows):
 
     def step(carry, batch):
         kernel, variables = carry
-        scaled = lambda w: variables[at] * squared_error(model.apply({"kernel": w}, batch.x), batch.y)
+        scaled = lambda w: variables[at] * SquaredError()(model.apply({"kernel": w}, batch.x), batch.y)
         [kernel], variables = optimizer.stateless_apply(variables, [jax.grad(scaled)(kernel)], [kernel])
         return (kernel, variables), (kernel, variables[at])
 
@@ -38,7 +39,7 @@ def keras_run(model, inner, kernel, rows):
 
 
 def our_run(model, state, optimizer, rows):
-    step = make_step(model, optimizer, squared_error)
+    step = make_step(model, optimizer, SquaredError())
 
     def recorded(state, batch):
         state, _ = step(state, batch)

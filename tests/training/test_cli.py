@@ -32,7 +32,7 @@ def test_every_config_reaches_what_it_promises(path, tmp_path, capsys):
     run_dir = tmp_path / "run"
     assert main(["train", str(path), "--run-dir", str(run_dir)]) == 0
     settings = config.load(run_dir / "config.toml")
-    assert settings == config.load(path)
+    assert settings == loop.prepare(config.load(path)).config
     assert settings.meets_expectation(rows(run_dir)[-1])
     assert f"({settings.expect} was expected)" in capsys.readouterr().out.splitlines()[-1]
 
@@ -48,6 +48,7 @@ class TestRun:
     def test_leaves_its_files_and_no_others(self, run_dir):
         assert sorted(path.name for path in run_dir.iterdir()) == [
             "config.toml",
+            "confusion_matrix.json",
             "curves.png",
             "metrics.jsonl",
             "model.npz",
@@ -112,8 +113,32 @@ def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, c
         (["train.epoch=3"], "--set train.epoch=3: train.epoch: unknown key 'epoch'"),
         (["model.layers.2.units=9"], "model: expected 10 outputs for the 10 classes of digits, got the output shape"),
         (["data.name=diabetes"], "expected 1 outputs for the 1 targets of diabetes"),
+        (["loss=huber"], "--set loss=huber: loss: expected a loss for targets that are classes (cross_entropy, binary"),
+        (["loss=binary_cross_entropy"], "loss: expected data of two classes for BinaryCrossEntropy, got 10 classes"),
+        (
+            ["loss=binary_cross_entropy", "data.name=breast_cancer"],
+            "model: expected 1 outputs for the 2 classes of breast_cancer, got the output shape (None, 10); set the "
+            "units of the last layer to 1, as BinaryCrossEntropy needs",
+        ),
+        (
+            ["loss={name='cross_entropy', class_weights=[1, 2]}"],
+            "loss.class_weights: expected a number for each of the 10 classes, got 2",
+        ),
+        (["train.metrics=['r2']"], "train.metrics[0]: expected a metric for targets that are classes (accuracy, f1"),
+        (
+            ["train.early_stopping={metric='val_f1'}"],
+            "train.early_stopping.metric: expected one that the run reports (train_loss, val_loss, val_accuracy), got",
+        ),
+        (["train.keep=best", "train.best_metric=f1"], "--set train.best_metric=f1: train.best_metric: expected one"),
+        (
+            ["optimizer.accumulate=70", "train.epochs=3"],
+            "optimizer.accumulate: expected at most the 69 batches of the run, got 70",
+        ),
         (["optimizer.mu_dtype=float23"], "optimizer: optax.adam refuses these arguments: data type 'float23'"),
-        (["optimizer.momentum=much", "optimizer.name=sgd"], "optimizer: a training step fails with these arguments"),
+        (
+            ["optimizer.memory_size=2.5", "optimizer.name=lbfgs"],
+            "optimizer: a training step fails with these arguments",
+        ),
         (["optimizer.learning_rate=[1]", "train.seed=-1"], "--set train.seed=-1: train.seed: expected a whole number"),
         (["model.layers.0={layer='Residual', body={units=3}}"], "keeps the shape of its input"),
     ],

@@ -21,14 +21,14 @@ def test_every_epoch_s_state_and_metrics_are_those_of_the_functions_one_by_one(p
     given = list(loop.train(plan))
     assert [row["epoch"] for _, row in given] == [1, 2, 3, 4]
     epoch = jax.jit(make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 16))
-    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metric))
+    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metrics))
     state, shuffle = loop.first_state(plan), jax.random.fold_in(jax.random.key(5), 1)
     for number, (after, row) in enumerate(given, 1):
         state, loss = epoch(state, plan.dataset.train, jax.random.fold_in(shuffle, number))
-        val_loss, metric = evaluate(state.params, plan.dataset.validation)
+        val_loss, measured = evaluate(state.params, plan.dataset.validation)
         # Float32, compiled in two ways.
         chex.assert_trees_all_close(after, state, rtol=1e-5)
-        expected = {"train_loss": loss, "val_loss": val_loss, "val_accuracy": metric}
+        expected = {"train_loss": loss, "val_loss": val_loss, **measured}
         chex.assert_trees_all_close({name: row[name] for name in expected}, jax.device_get(expected), rtol=1e-5)
 
 

@@ -17,8 +17,9 @@ from densefn.training import config, loop, loss_scale
 from densefn.training.config import Config, Data, Train
 from densefn.training.data import Rows
 from densefn.training.loss_scale import Dynamic, Fixed
+from densefn.training.losses import SquaredError
 from densefn.training.optimizer import as_optimizer
-from densefn.training.step import make_epoch, make_state, make_step, squared_error
+from densefn.training.step import make_epoch, make_state, make_step
 
 NARROW = Dense(1, dtype="mixed_float16")
 
@@ -45,7 +46,7 @@ def rows(key):
 
 
 def weighted(weight):
-    return lambda outputs, targets: weight * squared_error(outputs, targets)
+    return lambda outputs, targets: weight * SquaredError()(outputs, targets)
 
 
 def trained(model, optimizer, loss, rows, *, steps, **options):
@@ -96,7 +97,7 @@ def test_a_step_without_a_scale_is_compiled_as_before_there_were_any(rows):
 
     def objective(params, rows):
         value, penalty = model.forward(params, rows.x)
-        return squared_error(value, rows.y) + penalty
+        return SquaredError()(value, rows.y) + penalty
 
     def step(state, rows):
         value, gradient = jax.value_and_grad(objective)(state[0], rows)
@@ -107,7 +108,7 @@ def test_a_step_without_a_scale_is_compiled_as_before_there_were_any(rows):
     assert len(jax.tree.leaves(state)) == len(jax.tree.leaves(state[:3]))
     ours, plain = (
         jax.jit(function).lower(given, rows).as_text()
-        for function, given in ((make_step(model, optimizer, squared_error), state), (step, tuple(state[:3])))
+        for function, given in ((make_step(model, optimizer, SquaredError()), state), (step, tuple(state[:3])))
     )
     # The names of what is returned are all that differs.
     nameless = [[line for line in text.splitlines() if "func.func public" not in line] for text in (ours, plain)]
@@ -177,8 +178,8 @@ class TestSkipping:
 @pytest.mark.parametrize("scale", ["dynamic", 1024, 3.0])
 def test_float32_trains_the_same_with_any_scale(scale, rows):
     model, optimizer = Sequential(Dense(5, "tanh"), Dense(1)), optax.adam(0.1)
-    plain, losses = trained(model, optimizer, squared_error, rows, steps=20)
-    scaled, same = trained(model, optimizer, squared_error, rows, steps=20, scale=scale)
+    plain, losses = trained(model, optimizer, SquaredError(), rows, steps=20)
+    scaled, same = trained(model, optimizer, SquaredError(), rows, steps=20, scale=scale)
     # Twenty Adam steps in float32, compiled in two ways.
     chex.assert_trees_all_close((scaled.params, same), (plain.params, losses), rtol=1e-4, atol=1e-5)
 
@@ -224,7 +225,7 @@ class TestConfig:
         result = loop.run(plan, tmp_path / "run", print)
         assert np.isfinite([row["train_loss"] for row in result.metrics]).all()
         resolved = config.load(tmp_path / "run" / "config.toml")
-        assert resolved.train == Train(2, loss_scale="dynamic")
+        assert resolved.train == Train(2, loss_scale="dynamic", metrics=("accuracy",))
         again = loop.run(loop.prepare(resolved), tmp_path / "again", print)
         assert [{**row, "seconds": 0} for row in again.metrics] == [{**row, "seconds": 0} for row in result.metrics]
 

@@ -11,16 +11,9 @@ from sklearn import datasets, metrics
 from densefn import L2, Dense, MaxNorm, Sequential
 from densefn.training import data
 from densefn.training.data import Rows
-from densefn.training.step import (
-    accuracy,
-    cross_entropy,
-    make_epoch,
-    make_evaluate,
-    make_state,
-    make_step,
-    r2,
-    squared_error,
-)
+from densefn.training.losses import CrossEntropy, SquaredError
+from densefn.training.metrics import accuracy, r2
+from densefn.training.step import make_epoch, make_evaluate, make_state, make_step
 
 MODEL = Sequential(
     Dense(5, "tanh", kernel_regularizer=L2(0.1), activity_regularizer="l1"), Dense(3, kernel_constraint=MaxNorm(0.5))
@@ -54,7 +47,7 @@ def test_a_step_minimises_loss_and_penalty_and_projects(state, rows):
     assert jnp.any(norms > 0.5)
     params["1"]["kernel"] = kernel * jnp.minimum(norms, 0.5) / norms
 
-    after, value = jax.jit(make_step(MODEL, OPTIMIZER, cross_entropy))(state, rows)
+    after, value = jax.jit(make_step(MODEL, OPTIMIZER, CrossEntropy()))(state, rows)
     close = {"rtol": 1e-5, "atol": 1e-6}  # float32; adam divides by the root of the squared gradient
     chex.assert_trees_all_close(after.params, params, **close)
     chex.assert_trees_all_close((value, after.step), (loss, jnp.int32(1)), **close)
@@ -67,7 +60,7 @@ def test_an_epoch_is_its_steps_and_uses_every_row_once(batch_size, state, rows, 
 
     def step(state, batch):
         jax.debug.callback(lambda x: seen.extend(x[:, 0].tolist()), batch.x)
-        return make_step(MODEL, OPTIMIZER, cross_entropy)(state, batch)
+        return make_step(MODEL, OPTIMIZER, CrossEntropy())(state, batch)
 
     after, loss = jax.block_until_ready(make_epoch(step, batch_size)(state, rows, key))
     jax.effects_barrier()
@@ -75,7 +68,7 @@ def test_an_epoch_is_its_steps_and_uses_every_row_once(batch_size, state, rows, 
     assert after.step == -(-10 // batch_size)
 
     order, total = jax.random.permutation(key, 10), 0.0
-    plain = jax.jit(make_step(MODEL, OPTIMIZER, cross_entropy))
+    plain = jax.jit(make_step(MODEL, OPTIMIZER, CrossEntropy()))
     for begin in range(0, 10, batch_size):
         index = order[begin : begin + batch_size]
         state, value = plain(state, Rows(rows.x[index], rows.y[index]))
@@ -86,15 +79,17 @@ def test_an_epoch_is_its_steps_and_uses_every_row_once(batch_size, state, rows, 
 
 def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
     value, penalty = MODEL.forward(state.params, rows.x)
-    loss, measured = make_evaluate(MODEL, cross_entropy, accuracy)(state.params, rows)
+    loss, measured = make_evaluate(MODEL, CrossEntropy(), {"a": accuracy})(state.params, rows)
     np.testing.assert_allclose(loss, metrics.log_loss(rows.y, jax.nn.softmax(value)) + penalty, rtol=1e-5)
-    np.testing.assert_allclose(measured, metrics.accuracy_score(rows.y, value.argmax(axis=1)), rtol=1e-6)
+    np.testing.assert_allclose(measured["a"], metrics.accuracy_score(rows.y, value.argmax(axis=1)), rtol=1e-6)
 
 
 def test_regression_losses_and_metrics_are_scikit_learn_s(rows):
     targets = jnp.stack([rows.x[:, 0], rows.x[:, 1] * 3], axis=1)
     outputs = targets + 0.3 * rows.x[:, 2:]
-    np.testing.assert_allclose(squared_error(outputs, targets), metrics.mean_squared_error(targets, outputs), rtol=1e-5)
+    np.testing.assert_allclose(
+        SquaredError()(outputs, targets), metrics.mean_squared_error(targets, outputs), rtol=1e-5
+    )
     np.testing.assert_allclose(r2(outputs, targets), metrics.r2_score(targets, outputs), rtol=1e-5)
 
 
@@ -107,8 +102,8 @@ class TestDtypes:
         classes, targets = rng.integers(3, size=4096), rng.normal(size=(4096, 3)).astype(np.float32)
         y = np.asarray(outputs).astype(np.float64)
         logs = y - np.log(np.exp(y).sum(axis=1, keepdims=True))
-        yield cross_entropy(outputs, jnp.asarray(classes)), -logs[np.arange(4096), classes].mean()
-        yield squared_error(outputs, jnp.asarray(targets)), ((y - targets) ** 2).mean()
+        yield CrossEntropy()(outputs, jnp.asarray(classes)), -logs[np.arange(4096), classes].mean()
+        yield SquaredError()(outputs, jnp.asarray(targets)), ((y - targets) ** 2).mean()
         yield r2(outputs, jnp.asarray(targets, outputs.dtype)), self.r2(y, np.asarray(targets).astype(dtype))
 
     def r2(self, y, targets):

@@ -1,0 +1,263 @@
+"""Losses by name: what a training minimises, the mean over the rows of a batch.
+
+    [loss]
+    name = "cross_entropy"
+    label_smoothing = 0.1
+
+A loss is a value that is called as `loss(outputs, targets)`. It computes in float32 at least, whatever the outputs are.
+Classes are whole numbers `[rows]`, or distributions over the classes `[rows, classes]` such as one-hot ones; the
+outputs for them are logits.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from densefn import checks
+from densefn.precision import widen
+from densefn.values import Problem, TableError, Value, find
+
+BALANCED = "balanced"
+
+
+class Loss(Value):
+    """Base of the losses."""
+
+    tag = "name"
+    classifies: ClassVar[bool]
+    """Whether the targets are classes."""
+
+    @abstractmethod
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        """The mean over the rows, a scalar of float32 at least."""
+
+    def outputs(self, columns: int) -> int:
+        """The number of outputs of a model.
+
+        Args:
+          columns: the number of classes, or of the targets of a row.
+        """
+        return columns
+
+    def fitted(self, targets: Array, columns: int) -> "Loss":
+        """The loss with what it takes from the training rows.
+
+        Args:
+          targets: of all training rows.
+          columns: as of `outputs`.
+
+        Raises:
+          TableError: if the loss does not go with them.
+        """
+        return self
+
+
+def _weights(given: Any) -> tuple[float, ...] | str:
+    if given == BALANCED:
+        return BALANCED
+    if not isinstance(given, list | tuple) or not given:
+        raise TypeError(f'expected "{BALANCED}" or a list with a number for each class, got {given!r}')
+    weights = tuple(checks.number(minimum=0)(weight) for weight in given)
+    if not any(weights):
+        raise ValueError("expected a number above 0 among them, got none")
+    return weights
+
+
+ClassWeights = Annotated[tuple[float, ...] | str | None, checks.optional(_weights)]
+Smoothing = Annotated[float, checks.number(minimum=0, below=1)]
+
+
+class CrossEntropy(Loss):
+    """The cross entropy of the softmax of logits, in nats.
+
+    `loss = mean(-weight[class] * sum(p * log_softmax(logits)))`, `p = (1 - label_smoothing) * onehot(class) +
+    label_smoothing / classes`
+
+    Args:
+      label_smoothing: the part of each target that is spread over all classes.
+      class_weights: by which the rows of each class count; "balanced" is `rows / (classes * rows of the class)` on the
+        training rows, as in scikit-learn. The sum is divided by the number of rows, not by that of their weights, as
+        Keras does it: so batches add up to their epoch.
+
+    >>> print(CrossEntropy()(jnp.zeros((5, 2)), jnp.array([0, 1, 1, 0, 1])))  # log(2)
+    0.6931472
+
+    Source: `keras.losses.CategoricalCrossentropy` with `from_logits=True`.
+    """
+
+    label_smoothing: Smoothing = 0.0
+    class_weights: ClassWeights = None
+    classifies = True
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        logits = widen(outputs)
+        if targets.ndim < logits.ndim and not self.label_smoothing:
+            losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, targets)
+        else:
+            labels = optax.losses.smooth_labels(_distribution(targets, logits), self.label_smoothing)
+            losses = optax.losses.softmax_cross_entropy(logits, labels)
+        return _weighted_mean(losses, self.class_weights, lambda: _distribution(targets, logits))
+
+    def fitted(self, targets: Array, columns: int) -> "CrossEntropy":
+        return CrossEntropy(self.label_smoothing, _resolved(self.class_weights, targets, columns))
+
+
+class BinaryCrossEntropy(Loss):
+    """The cross entropy of the sigmoid of one logit a row, `[rows, 1]`, for two classes, in nats.
+
+    `loss = mean(-weight[class] * (p * log(sigmoid(z)) + (1 - p) * log(sigmoid(-z))))`, `p = (1 - label_smoothing) *
+    class + label_smoothing / 2`
+
+    Args:
+      label_smoothing: the part of each target that is spread over both classes.
+      class_weights: of classes 0 and 1, as of `CrossEntropy`.
+
+    >>> print(BinaryCrossEntropy()(jnp.zeros((4, 1)), jnp.array([0, 1, 1, 0])))  # log(2)
+    0.6931472
+
+    Source: `keras.losses.BinaryCrossentropy` with `from_logits=True`.
+    """
+
+    label_smoothing: Smoothing = 0.0
+    class_weights: ClassWeights = None
+    classifies = True
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        if outputs.shape[-1] != 1:
+            raise ValueError(f"BinaryCrossEntropy: expected one output a row, got outputs of shape {outputs.shape}")
+        z = widen(outputs)[..., 0]
+        second = targets if targets.ndim == z.ndim else targets[..., -1]
+        labels = second.astype(z.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
+        losses = optax.losses.sigmoid_binary_cross_entropy(z, labels)
+        return _weighted_mean(losses, self.class_weights, lambda: jnp.stack([1 - second, second], -1).astype(z.dtype))
+
+    def outputs(self, columns: int) -> int:
+        return 1
+
+    def fitted(self, targets: Array, columns: int) -> "BinaryCrossEntropy":
+        if columns != 2:
+            raise TableError(
+                [Problem((), f"expected data of two classes for BinaryCrossEntropy, got {columns} classes")]
+            )
+        return BinaryCrossEntropy(self.label_smoothing, _resolved(self.class_weights, targets, columns))
+
+
+class SquaredError(Loss):
+    """The mean of the squared differences of outputs and targets, both `[rows, outputs]`."""
+
+    classifies = False
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        return jnp.mean(jnp.square(widen(outputs) - targets))
+
+
+class AbsoluteError(Loss):
+    """The mean of the absolute differences of outputs and targets, both `[rows, outputs]`."""
+
+    classifies = False
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        return jnp.mean(jnp.abs(widen(outputs) - targets))
+
+
+class Huber(Loss):
+    """Half the squared difference near zero, and linear beyond: outliers pull no harder than `delta`.
+
+    `loss = mean(e**2 / 2 if |e| <= delta else delta * (|e| - delta / 2))`, `e = outputs - targets`
+
+    Args:
+      delta: where it becomes linear, in units of the standardised targets.
+
+    >>> print(Huber(delta=1.0)(jnp.array([[0.5], [3.0]]), jnp.zeros((2, 1))))  # (0.125 + 2.5) / 2
+    1.3125
+
+    Source: Huber, "Robust Estimation of a Location Parameter", 1964; `keras.losses.Huber`.
+    """
+
+    delta: Annotated[float, checks.number(above=0)] = 1.0
+    classifies = False
+
+    def __call__(self, outputs: Array, targets: Array) -> Array:
+        return jnp.mean(optax.losses.huber_loss(widen(outputs), targets, delta=self.delta))
+
+
+LOSSES = checks.both_cases(CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber)
+
+
+def check(given: Any) -> Loss:
+    """The check of a field: a loss, the name of one, or a table of its fields.
+
+    >>> check("huber"), check({"name": "Huber", "delta": 2})
+    (Huber(), Huber(delta=2.0))
+    """
+    if isinstance(given, Loss):
+        return given
+    if isinstance(given, str):
+        return find(LOSSES, given, "loss")()
+    if not isinstance(given, Mapping):
+        raise TypeError(f"expected the name of a loss ({', '.join(LOSSES)}) or a table with it, got {given!r}")
+    return checks.described("loss", LOSSES, given, "name")
+
+
+AnyLoss = Annotated[Loss | None, checks.optional(check)]
+
+
+def choose(given: Loss | None, *, classifies: bool) -> Loss:
+    """What a training minimises: what was given or, if that is None, what is usual for the task.
+
+    Args:
+      given: a loss or None.
+      classifies: whether the targets are classes.
+
+    Raises:
+      TableError: if the loss is one of the other task.
+
+    >>> choose(None, classifies=True), choose(None, classifies=False)
+    (CrossEntropy(), SquaredError())
+    """
+    if given is None:
+        return CrossEntropy() if classifies else SquaredError()
+    if given.classifies != classifies:
+        fitting = [name for name, cls in LOSSES.items() if cls.classifies == classifies and name.islower()]
+        targets = "classes" if classifies else "numbers"
+        message = f"expected a loss for targets that are {targets} ({', '.join(fitting)}), got {given!r}"
+        raise TableError([Problem((), message)])
+    return given
+
+
+def _distribution(targets: Array, logits: Array) -> Array:
+    if targets.ndim == logits.ndim:
+        return targets.astype(logits.dtype)
+    return jax.nn.one_hot(targets, logits.shape[-1], dtype=logits.dtype)
+
+
+def _weighted_mean(losses: Array, weights: Any, distribution: Any) -> Array:
+    if weights is None:
+        return jnp.mean(losses)
+    if weights == BALANCED:
+        raise ValueError('class_weights: expected numbers, got "balanced": take those of the training rows by `fitted`')
+    return jnp.mean(losses * (distribution() @ jnp.array(weights, losses.dtype)))
+
+
+def _resolved(weights: Any, targets: Array, classes: int) -> Any:
+    """Class weights as numbers, one for each class."""
+    if weights is None:
+        return None
+    if weights != BALANCED:
+        if len(weights) != classes:
+            message = f"expected a number for each of the {classes} classes, got {len(weights)}"
+            raise TableError([Problem(("class_weights",), message)])
+        return weights
+    y = np.asarray(targets)
+    counts = np.bincount(y, minlength=classes) if y.ndim == 1 else y.sum(axis=0, dtype=np.float64)
+    if not counts.all():
+        missing = ", ".join(map(str, np.flatnonzero(counts == 0)))
+        message = f'expected training rows of every class for "{BALANCED}", found none of {missing}'
+        raise TableError([Problem(("class_weights",), message)])
+    return tuple((len(y) / (classes * counts)).tolist())

@@ -1,0 +1,89 @@
+"""When a run ends before its last epoch, and which of its models it keeps: decided by the metrics, epoch by epoch."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, NamedTuple, TypeVar
+
+from densefn import checks
+from densefn.training.metrics import is_larger_better
+from densefn.values import Value
+
+S = TypeVar("S")
+Row = TypeVar("Row", bound=Mapping[str, int | float])
+
+
+class EarlyStopping(Value):
+    """When a run ends early.
+
+    Args:
+      metric: that is watched: `"train_loss"`, `"val_loss"` or one of the run's metrics, such as `"val_accuracy"`.
+      patience: the number of epochs without a better value after which the run ends. Where not every epoch is
+        evaluated, it ends with one that is.
+      min_delta: by how much a value must be better to count as better.
+
+    Source: `keras.callbacks.EarlyStopping`.
+    """
+
+    metric: Annotated[str, checks.text] = "val_loss"
+    patience: Annotated[int, checks.whole(minimum=1)] = 10
+    min_delta: Annotated[float, checks.number(minimum=0)] = 0.0
+
+
+class Watch(NamedTuple):
+    """The best value of a metric so far; the first of equal ones.
+
+    Attributes:
+      metric: its name in a row of metrics.
+      larger: whether more is better.
+      min_delta: by how much a value must be better.
+      best: the value, None before the first that is finite.
+      epoch: that of the value, 0 before the first.
+    """
+
+    metric: str
+    larger: bool
+    min_delta: float = 0.0
+    best: float | None = None
+    epoch: int = 0
+
+    def after(self, row: Mapping[str, int | float]) -> "Watch":
+        """What is known after an epoch; one without the metric, or where it is not finite, changes nothing.
+
+        >>> watch = Watch("val_loss", larger=False)
+        >>> for epoch, loss in enumerate([3.0, 2.0, float("nan"), 2.0], 1):
+        ...     watch = watch.after({"epoch": epoch, "val_loss": loss})
+        >>> watch.best, watch.epoch
+        (2.0, 2)
+        """
+        value = row.get(self.metric, math.nan)
+        if not math.isfinite(value):
+            return self
+        sign = 1 if self.larger else -1
+        if self.best is not None and not sign * value - self.min_delta > sign * self.best:  # rounded as in Keras
+            return self
+        return self._replace(best=value, epoch=int(row["epoch"]))
+
+
+def until_over(
+    epochs: Iterable[tuple[S, Row]], stopping: EarlyStopping | None, kept_by: str | None
+) -> Iterator[tuple[S, Row, bool]]:
+    """The epochs up to the end of the patience, each with whether its model is, so far, the one to keep.
+
+    Args:
+      epochs: pairs of a state and a row of metrics.
+      stopping: None takes all epochs.
+      kept_by: the metric by which the best is kept, None for the last. While it has no finite value, the last is kept.
+
+    >>> rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.0, 0.0], 1)]
+    >>> early = until_over(zip("abcde", rows), EarlyStopping(patience=2), "val_loss")
+    >>> [(state, is_kept) for state, _, is_kept in early]
+    [('a', True), ('b', True), ('c', False), ('d', False)]
+    """
+    patience = Watch(stopping.metric, is_larger_better(stopping.metric), stopping.min_delta) if stopping else None
+    best = Watch(kept_by, is_larger_better(kept_by)) if kept_by else None
+    for state, row in epochs:
+        best = best.after(row) if best else None
+        yield state, row, best is None or best.epoch in (0, row["epoch"])
+        patience = patience.after(row) if patience else None
+        if stopping and patience and stopping.metric in row and row["epoch"] - patience.epoch >= stopping.patience:
+            break

@@ -1,0 +1,222 @@
+"""What is done around optax's optimizers: masks of weight decay, clipping, accumulation."""
+
+import inspect
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from densefn import L2, Dense, MaxNorm, Repeat, Sequential
+from densefn.training.data import Rows
+from densefn.training.losses import SquaredError
+from densefn.training.optimizer import OPTIMIZERS, Optimizer, as_optimizer, kernels
+from densefn.training.step import make_state, make_step
+from densefn.values import TableError, fields
+
+MODEL = Sequential(Dense(4, "tanh", kernel_constraint=MaxNorm(0.3)), Repeat(Dense(4), times=2), Dense(1))
+
+
+@pytest.fixture
+def rows(key):
+    x = jax.random.normal(key, (16, 3))
+    return Rows(x, 5 * x[:, :1] - x[:, 1:2])
+
+
+def optimizer(**table):
+    return as_optimizer({"learning_rate": 0.1, **table}).make()
+
+
+def part(rows, index):
+    return Rows(rows.x[4 * index : 4 * index + 4], rows.y[4 * index : 4 * index + 4])
+
+
+def test_no_key_is_an_argument_of_optax():
+    own = {field.name for field in fields(Optimizer)}
+    for name, function in OPTIMIZERS.items():
+        assert not own & inspect.signature(function).parameters.keys(), name
+
+
+DECAYS = [
+    (name, decay)
+    for name, function in OPTIMIZERS.items()
+    for decay in ("weight_decay", "weight_decay_rate")
+    if decay in inspect.signature(function).parameters and name != "novograd"
+]
+
+
+class TestWeightDecay:
+    def changed(self, **table):
+        """The names of the parameters that change where all gradients are zero."""
+        params = jax.tree.map(lambda w: w + 0.5, MODEL.init(jax.random.key(0), (None, 3)))
+        made = optimizer(**table)
+        updates, _ = made.update(jax.tree.map(jnp.zeros_like, params), made.init(params), params)
+        return {path[-1].key for path, update in jax.tree_util.tree_leaves_with_path(updates) if jnp.any(update != 0)}
+
+    @pytest.mark.parametrize(("name", "decay"), DECAYS)
+    def test_leaves_biases_out_unless_asked(self, name, decay):
+        parameters = inspect.signature(OPTIMIZERS[name]).parameters
+        mask = next(key for key in ("mask", "weight_decay_mask") if key in parameters)
+        assert self.changed(name=name, **{decay: 0.1}) == {"kernel"}
+        assert self.changed(name=name, **{decay: 0.1, mask: "kernels"}) == {"kernel"}
+        assert self.changed(name=name, **{decay: 0.1, mask: "all"}) == {"kernel", "bias"}
+
+    def test_the_optimizer_without_a_mask_is_known(self):
+        assert {name for name, _ in DECAYS} >= {"adamw", "lion", "lamb", "adafactor", "lars"}
+        assert self.changed(name="novograd", weight_decay=0.1) == {"kernel", "bias"}
+
+    def test_another_mask_is_refused(self):
+        with pytest.raises(TableError, match="mask: expected one of kernels, all, got 'biases'"):
+            optimizer(name="adamw", mask="biases")
+
+
+class TestClipping:
+    def clipped(self, gradient, **table):
+        made = optimizer(name="sgd", **table)
+        updates, _ = made.update(gradient, made.init(gradient), gradient)
+        return jax.tree.map(lambda update: -10 * update, updates)
+
+    @pytest.mark.parametrize("limit", [0.1, 3.0, 1e3])
+    def test_the_norm_is_that_of_all_gradients_together(self, limit, key):
+        gradient = {name: jax.random.normal(jax.random.fold_in(key, n), (4, 3)) for n, name in enumerate("ab")}
+        norm = np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradient.values()))
+        expected = {name: np.asarray(g) * min(1, limit / norm) for name, g in gradient.items()}
+        chex.assert_trees_all_close(self.clipped(gradient, clip_norm=limit), expected, rtol=1e-5)
+
+    def test_the_value_is_that_of_each_entry(self, key):
+        gradient = jax.random.normal(key, (40,))
+        np.testing.assert_allclose(self.clipped(gradient, clip_value=0.5), np.clip(gradient, -0.5, 0.5), rtol=1e-5)
+
+    def test_float16_gradients_do_not_overflow_and_keep_their_dtype(self):
+        gradient = jnp.full(100, 3e4, jnp.float16)
+        clipped = self.clipped(gradient, clip_norm=1.0)
+        assert clipped.dtype == jnp.float16
+        np.testing.assert_allclose(clipped, 0.1, rtol=2e-3)
+
+    def test_not_both(self):
+        with pytest.raises(TableError, match="expected clip_norm or clip_value, got both"):
+            optimizer(name="sgd", clip_norm=1, clip_value=1)
+
+
+class TestAccumulation:
+    def test_four_parts_are_one_batch(self, rows, key):
+        schedule = {"name": "exponential_decay", "init_value": 0.1, "transition_steps": 1, "decay_rate": 0.5}
+        table = {"name": "adamw", "clip_norm": 0.5, "learning_rate": schedule}
+        whole, parts = optimizer(**table), optimizer(**table, accumulate=4)
+        state, expected = (make_state(MODEL, made, key, 3, ema=0.5) for made in (parts, whole))
+        in_parts, at_once = (jax.jit(make_step(MODEL, made, SquaredError())) for made in (parts, whole))
+        for _ in range(3):
+            for index in range(4):
+                before = state
+                state, _ = in_parts(state, part(rows, index))
+                if index < 3:
+                    unchanged = lambda state: state._replace(opt_state=state.opt_state.inner_opt_state)
+                    chex.assert_trees_all_equal(unchanged(state), unchanged(before))
+            expected, _ = at_once(expected, rows)
+            # Adam's steps of float32, on means taken in another order.
+            chex.assert_trees_all_close(state.params, expected.params, rtol=1e-4, atol=1e-5)
+            chex.assert_trees_all_close(state.average, expected.average, rtol=1e-4, atol=1e-5)
+            assert state.step == expected.step
+        assert state.step == 3
+
+    def test_first_parameters_that_no_constraint_has_met_stay_until_the_update(self, rows, key):
+        made = optimizer(name="sgd", accumulate=2)
+        state = make_state(MODEL, made, key, 3)
+        norms = lambda state: np.linalg.norm(state.params["0"]["kernel"], axis=0)
+        assert norms(state).max() > 0.31
+        step = jax.jit(make_step(MODEL, made, SquaredError()))
+        first, _ = step(state, part(rows, 0))
+        chex.assert_trees_all_equal(first.params, state.params)
+        second, _ = step(first, part(rows, 1))
+        assert norms(second).max() < 0.3001
+
+    def test_a_gradient_that_overflows_is_left_out(self, rows, key):
+        model, made = Dense(1), optimizer(name="sgd", accumulate=2)
+        state = make_state(model, made, key, 3, scale="dynamic")
+        step = jax.jit(make_step(model, made, SquaredError()))
+        broken = Rows(part(rows, 1).x, part(rows, 1).y * jnp.inf)
+        for batch in (part(rows, 0), broken, part(rows, 2)):
+            state, _ = step(state, batch)
+        expected = make_state(model, made, key, 3, scale="dynamic")
+        for batch in (part(rows, 0), part(rows, 2)):
+            expected, _ = step(expected, batch)
+        # The scale is half as large, which is exact.
+        chex.assert_trees_all_equal(state.params, expected.params)
+        assert state.step == 1
+
+    def test_float64_is_accumulated_in_float64(self):
+        with jax.enable_x64(True):
+            made = optimizer(name="sgd", accumulate=2)
+            assert made.init(jnp.zeros(3)).acc_grads.dtype == jnp.float64
+
+
+def test_an_optimizer_alone_is_optax_s_own(key):
+    params = MODEL.init(key, (None, 3))
+    ours, theirs = optimizer(name="adam"), optax.adam(0.1)
+    chex.assert_trees_all_equal(ours.init(params), theirs.init(params))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"clip_nrm": 1}, "clip_nrm: unknown argument 'clip_nrm'.*clip_norm.*Did you mean 'clip_norm'"),
+        ({"clip_norm": 0}, "clip_norm: expected a finite number above 0, got 0"),
+        ({"accumulate": 0}, "accumulate: expected a whole number of at least 1, got 0"),
+        ({"accumulate": 1.5, "b7": 1}, "b7: unknown argument 'b7'.*; accumulate: expected a whole number"),
+        ({"name": [1]}, r"name: unknown optimizer \[1\]; there are: adabelief"),
+        ({"learning_rate": {"name": [1]}}, r"learning_rate.name: unknown schedule \[1\]; there are: constant"),
+        (
+            {"name": "lbfgs", "linesearch": 1},
+            "linesearch: unknown argument 'linesearch'; there are: learning_rate, mem",
+        ),
+        ({"name": "sgd", "momentum": "much"}, "momentum: expected a finite number, got 'much'"),
+        ({"call": 1}, "call: unknown argument 'call'"),
+    ],
+)
+def test_mistakes(table, message):
+    with pytest.raises(TableError, match=message):
+        optimizer(**{"name": "adam", **table})
+
+
+def test_is_written_and_read():
+    for own in ({}, {"clip_norm": 1.0}, {"clip_value": 0.5, "accumulate": 3}):
+        made = as_optimizer({"name": "adamw", "learning_rate": 0.1, **own})
+        assert as_optimizer(made.to_table()) == made
+        assert made.to_table()["mask"] == "kernels"
+
+
+def by_optax(name, arguments):
+    """Optax's own optimizer, which leaves the biases out of its weight decay as a config's does."""
+    parameters = inspect.signature(getattr(optax, name)).parameters
+    masks = {mask: kernels for mask in ("mask", "weight_decay_mask") if mask in parameters}
+    return getattr(optax, name)(**arguments, **masks, **({"key": 0} if "key" in parameters else {}))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_every_optimizer_steps_as_optax_s_does(name, accumulate, rows, key):
+    # Those that ask for the loss take steps that depend on it.
+    rates = {"lbfgs": {"learning_rate": 1.0}, "polyak_sgd": {"max_learning_rate": 1e3}}
+    arguments = rates.get(name, {"learning_rate": 0.05})
+    for decay in ("weight_decay", "weight_decay_rate"):
+        if decay in inspect.signature(OPTIMIZERS[name]).parameters:
+            arguments[decay] = 0.1
+    model, loss = Dense(1, kernel_regularizer=L2(1.0)), SquaredError()
+    made = as_optimizer({"name": name, **arguments, "accumulate": accumulate}).make()
+    state = make_state(model, made, key, 3)
+    params = state.params
+    theirs = optax.with_extra_args_support(by_optax(name, arguments))
+    step, opt_state = jax.jit(make_step(model, made, loss)), theirs.init(params)
+    assert jax.eval_shape(step, state, rows)[0] == jax.eval_shape(lambda: state)  # nothing to compile a second time
+    objective = lambda params: loss(model.apply(params, rows.x), rows.y) + model.forward(params, rows.x)[1]
+    for _ in range(3):
+        for _ in range(accumulate):
+            state, _ = step(state, rows)
+        value, gradient = jax.value_and_grad(objective)(params)
+        asked_for = {"value": value, "grad": gradient, "value_fn": objective}
+        updates, opt_state = theirs.update(gradient, opt_state, params, **asked_for)
+        params = optax.apply_updates(params, updates)
+    # Three steps of float32, compiled and not.
+    chex.assert_trees_all_close(state.params, params, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,114 @@
+"""Schedules by name beside optax's own."""
+
+import tomllib
+from typing import Any
+
+import optax
+import pytest
+import tomli_w
+
+from densefn.training.optimizer import SCHEDULES, as_optimizer
+from densefn.values import TableError
+
+TABLES: list[dict[str, Any]] = [
+    {"name": "constant_schedule", "value": 0.3},
+    {"name": "cosine_decay_schedule", "init_value": 1.0, "decay_steps": 10, "alpha": 0.1},
+    {"name": "cosine_onecycle_schedule", "transition_steps": 10, "peak_value": 2.0, "pct_start": 0.4},
+    {"name": "exponential_decay", "init_value": 1.0, "transition_steps": 4, "decay_rate": 0.5, "staircase": True},
+    {
+        "name": "join_schedules",
+        "schedules": [
+            {"name": "linear_schedule", "init_value": 0.0, "end_value": 1.0, "transition_steps": 4},
+            {"name": "constant_schedule", "value": 0.5},
+            {"name": "cosine_decay_schedule", "init_value": 1.0, "decay_steps": 10},
+        ],
+        "boundaries": [4, 9],
+    },
+    {"name": "linear_onecycle_schedule", "transition_steps": 10, "peak_value": 2.0},
+    {"name": "linear_schedule", "init_value": 0.0, "end_value": 1.0, "transition_steps": 10},
+    {"name": "piecewise_constant_schedule", "init_value": 1.0, "boundaries_and_scales": {"3": 0.1, "10": 0.5}},
+    {
+        "name": "piecewise_interpolate_schedule",
+        "interpolate_type": "cosine",
+        "init_value": 1.0,
+        "boundaries_and_scales": {"3": 0.1, "10": 0.5},
+    },
+    {"name": "polynomial_schedule", "init_value": 1.0, "end_value": 0.1, "power": 2, "transition_steps": 10},
+    {
+        "name": "sgdr_schedule",
+        "cosine_kwargs": [
+            {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2, "decay_steps": 6},
+            {"init_value": 0.1, "peak_value": 0.5, "warmup_steps": 1, "decay_steps": 12, "end_value": 0.2},
+        ],
+    },
+    {"name": "warmup_constant_schedule", "init_value": 0.0, "peak_value": 1.0, "warmup_steps": 6},
+    {
+        "name": "warmup_cosine_decay_schedule",
+        "init_value": 0.0,
+        "peak_value": 1.0,
+        "warmup_steps": 3,
+        "decay_steps": 12,
+    },
+    {
+        "name": "warmup_exponential_decay_schedule",
+        "init_value": 0.0,
+        "peak_value": 1.0,
+        "warmup_steps": 3,
+        "transition_steps": 5,
+        "decay_rate": 0.5,
+    },
+]
+
+
+def made_by_optax(table):
+    arguments = {key: item for key, item in table.items() if key != "name"}
+    if "schedules" in arguments:
+        arguments["schedules"] = [made_by_optax(part) for part in arguments["schedules"]]
+    if "boundaries_and_scales" in arguments:
+        arguments["boundaries_and_scales"] = {int(k): v for k, v in arguments["boundaries_and_scales"].items()}
+    return getattr(optax, table["name"])(**arguments)
+
+
+def adam(table):
+    return as_optimizer({"name": "adam", "learning_rate": table})
+
+
+def test_all_are_here():
+    assert {table["name"] for table in TABLES} == SCHEDULES.keys()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table["name"])
+def test_is_optax_s_own_and_reads_back(table):
+    given = adam(table)
+    schedule, expected = dict(given.call.arguments)["learning_rate"].make(), made_by_optax(table)
+    for step in (0, 1, 4, 9, 15, 99):
+        assert float(schedule(step)) == float(expected(step))
+    assert as_optimizer(tomllib.loads(tomli_w.dumps(given.to_table()))) == given
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"name": "join_schedules", "schedules": [{"name": "linear", "value": 1}], "boundaries": [-1]},
+            r"schedules\[0\].name: unknown schedule 'linear'.*boundaries\[0\]: expected a whole number",
+        ),
+        (
+            {"name": "join_schedules", "schedules": [{"name": "constant_schedule", "value": 1}], "boundaries": [5]},
+            "boundaries: expected a step for each schedule but the first, 0, got 1",
+        ),
+        ({"name": "join_schedules", "schedules": 3, "boundaries": [5]}, "schedules: expected a list, got 3"),
+        (
+            {"name": "sgdr_schedule", "cosine_kwargs": [{"init_value": 1, "peek_value": 1}]},
+            r"cosine_kwargs\[0\].peek_value: unknown argument 'peek_value'.*Did you mean 'peak_value'",
+        ),
+        ({"name": "sgdr_schedule", "cosine_kwargs": [1]}, r"cosine_kwargs\[0\]: expected a table of the arguments"),
+        (
+            {"name": "cosine_onecycle_schedule", "transition_steps": 9, "peak_value": 1, "div_factor": 0},
+            "optax.cosine_onecycle_schedule refuses these arguments: .*zero",
+        ),
+    ],
+)
+def test_mistakes(table, message):
+    with pytest.raises(TableError, match=f"^learning_rate.*{message}"):
+        adam(table)
