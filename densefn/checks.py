@@ -87,6 +87,27 @@ def optional(check: Callable[[Any], T]) -> Callable[[Any], T | None]:
     return lambda given: None if given is None else check(given)
 
 
+def several(check: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
+    """A list of what `check` accepts."""
+
+    def check_all(given: Any) -> tuple[T, ...]:
+        if isinstance(given, str | Mapping) or not hasattr(given, "__iter__"):
+            raise TypeError(f"expected a list, got {given!r}")
+        problems, stored = [], []
+        for index, item in enumerate(given):
+            try:
+                stored.append(check(item))
+            except TableError as error:
+                problems += [Problem((index, *path), message) for path, message in error.problems]
+            except (TypeError, ValueError) as error:
+                problems.append(Problem((index,), str(error)))
+        if problems:
+            raise TableError(problems)
+        return tuple(stored)
+
+    return check_all
+
+
 def section(cls: type[Value]) -> Callable[[Any], Value]:
     """A value of one class, or a table of its fields."""
 

@@ -100,7 +100,7 @@ def _where(path: Sequence[str | int]) -> str:
 
 def _train(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import config, loop, progress
+        from densefn.training import config, data, loop, progress
     except ModuleNotFoundError as error:
         return _fail(f"training needs the package {error.name}: pip install 'densefn[train]'", 2)
     try:
@@ -110,6 +110,7 @@ def _train(arguments: argparse.Namespace) -> int:
             plan = loop.prepare(settings)
     except config.ConfigError as error:
         return _fail(str(error), 2)
+    print(data.described(plan.config.data, plan.dataset), flush=True)
     run_dir = arguments.run_dir or loop.default_run_dir(file.path.stem)
     try:
         with progress.shown(settings) as show:

@@ -114,8 +114,8 @@ def shown(item: Any) -> str:
 
 
 def fields(cls: type[Value]) -> tuple[dataclasses.Field, ...]:
-    """The fields of a value's class, in order."""
-    return dataclasses.fields(typing.cast(Any, cls))
+    """The fields of a value's class, in the order of its constructor's arguments."""
+    return tuple(sorted(dataclasses.fields(typing.cast(Any, cls)), key=lambda field: field.kw_only is True))
 
 
 @functools.cache

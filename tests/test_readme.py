@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
 from densefn.cli import main
 from densefn.training import config, loop
 
@@ -81,3 +83,22 @@ def test_what_may_be_added_to_a_config_may_be_added(tmp_path):
     assert prepared("breast_cancer", names[1], of_classes[:2], 1)
     for given in names[2:5]:
         assert list(prepared("diabetes", given, of_numbers, 1).metrics) == [f"val_{name[1:-1]}" for name in of_numbers]
+
+
+def test_a_table_of_one_s_own_is_trained_on(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    section = README.partition("### Data of your own")[2]
+    Path("houses.toml").write_text(section.partition("```toml\n")[2].partition("```")[0])
+    draw = np.random.default_rng(0)
+    rows = (
+        f"{number},{draw.choice([area, ''])},{draw.choice(['Oslo', 'Rome', 'Kyiv', ''])},{draw.integers(1, 7)},"
+        f"{draw.choice(['true', 'false'])},{area * 2000}"
+        for number, area in enumerate(draw.integers(50, 150, 400).tolist())
+    )
+    Path("houses.csv").write_text("\n".join(["id,area,city,rooms,garden,price", *rows]))
+    assert main(["train", "houses.toml", "--run-dir", "run"]) == 0
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told in " ".join(section.split())
+    Path("houses.csv").write_text("id,area,price\n" + "1,2,3\n" * 7 + "2,n.a.,4\n")
+    assert main(["train", "houses.toml"]) == 2
+    assert capsys.readouterr().err.partition(";")[0] in " ".join(section.split())

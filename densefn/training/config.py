@@ -18,24 +18,19 @@ import tomli_w
 from densefn import checks
 from densefn.compose import as_layer
 from densefn.layer import Layer
-from densefn.training.data import SOURCES
+from densefn.training.data import Data, as_data, with_absolute_paths
 from densefn.training.loss_scale import AnyLossScale
 from densefn.training.losses import AnyLoss
 from densefn.training.metrics import Names
 from densefn.training.optimizer import Optimizer, as_optimizer
 from densefn.training.stopping import EarlyStopping
-from densefn.values import TableError, Value, build, dotted, find
+from densefn.values import TableError, Value, build, dotted
 
 KeyPath = tuple[str | int, ...]
 
 
 class ConfigError(ValueError):
     """All the mistakes of a config, one a line, each with its place."""
-
-
-def _source(given: Any) -> str:
-    find(SOURCES, checks.text(given), "data set")
-    return given
 
 
 def _model(given: Any) -> Layer:
@@ -51,22 +46,6 @@ def _expectation(given: Any) -> str:
     if not _EXPECTATION.fullmatch(checks.text(given)):
         raise ValueError(f'expected a comparison such as "val_accuracy >= 0.97", got {given!r}')
     return given
-
-
-class Data(Value):
-    """The section [data].
-
-    Args:
-      name: a data set of scikit-learn.
-      validation_fraction: the part of the rows that is held out, strictly between 0 and 1.
-      batch_size: rows of a step; the last step of an epoch takes what is left.
-      seed: of the split into training and validation rows.
-    """
-
-    name: Annotated[str, _source]
-    validation_fraction: Annotated[float, checks.number(above=0, below=1)] = 0.2
-    batch_size: Annotated[int, checks.whole(minimum=1)] = 32
-    seed: Annotated[int, checks.whole(minimum=0)] = 0
 
 
 class Train(Value):
@@ -122,7 +101,7 @@ class Config(Value):
         error of numbers.
     """
 
-    data: Annotated[Data, checks.section(Data)]
+    data: Annotated[Data, as_data]
     model: Annotated[Layer, _model]
     optimizer: Annotated[Optimizer, as_optimizer]
     train: Annotated[Train, checks.section(Train)]
@@ -182,8 +161,9 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
     """Reads a config file without deciding yet whether it makes sense.
 
     Args:
-      path: of the TOML file.
-      overrides: changes of single keys, `"optimizer.learning_rate=3e-4"`. The value is TOML; a bare word is a string.
+      path: of the TOML file; the paths of data files in it are relative to its folder.
+      overrides: changes of single keys, `"optimizer.learning_rate=3e-4"`. The value is TOML; a bare word or path is a
+        string; the path of a data file is relative to the current folder.
 
     Raises:
       ConfigError: if the file cannot be read or is not TOML, or an override changes nothing that there is.
@@ -199,7 +179,16 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}:{_line_in(error, text)}: expected TOML: {error}") from None
-    return ConfigFile(path, text, table, tuple(_override(table, written) for written in overrides))
+    _locate_data(table, path.absolute().parent)
+    changes = tuple(_override(table, written) for written in overrides)
+    _locate_data(table, Path.cwd())
+    return ConfigFile(path, text, table, changes)
+
+
+def _locate_data(table: dict[str, Any], folder: Path) -> None:
+    """Makes the paths of [data] that are relative absolute: the config of a run finds its files from any folder."""
+    if isinstance(table.get("data"), Mapping):
+        table["data"] = with_absolute_paths(table["data"], folder)
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -266,7 +255,7 @@ def _override(table: Any, written: str) -> tuple[KeyPath, str]:
 
 
 def _toml_value(text: str) -> Any:
-    if re.fullmatch(r"[A-Za-z_]\w*", text) and text not in ("true", "false", "inf", "nan"):
+    if re.fullmatch(r"[A-Za-z_~./][\w~./-]*", text) and text not in ("true", "false", "inf", "nan"):
         return text
     parsed = tomllib.loads(f"value = {text}")
     if list(parsed) != ["value"]:

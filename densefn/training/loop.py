@@ -60,13 +60,14 @@ def prepare(config: Config) -> Plan:
     """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
 
     Returns:
-      The plan; its config has the loss, the metrics and the loss scale that go with data and model where none was
-      given.
+      The plan; its config has the task, the loss, the metrics and the loss scale that go with data and model where
+      none was given.
 
     Raises:
       TableError: if they do not.
     """
-    dataset = data.load(config.data.name, validation_fraction=config.data.validation_fraction, seed=config.data.seed)
+    dataset = data.load(config.data)
+    config = replace(config, data=config.data.resolved(dataset.preparation))
     scale = loss_scale.choose(config.train.loss_scale, config.model)
     config = replace(config, train=replace(config.train, loss_scale=scale))
     config, loss, measures = goal.choose(config, dataset)
@@ -89,7 +90,7 @@ def _check_model(plan: Plan) -> None:
             [
                 Problem(
                     ("model",),
-                    f"expected {outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.name}, "
+                    f"expected {outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.title}, "
                     f"got the output shape {shape}; set the units of the last layer to {outputs}, as "
                     f"{type(plan.loss).__name__} needs",
                 )
@@ -196,7 +197,7 @@ class Result:
 
 
 def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
-    """Trains and leaves in the folder the config, the metrics, the model, the curves and the report.
+    """Trains and leaves in the folder the config, the preparation of the rows, the metrics, the model and the report.
 
     Stopped by Ctrl-C it finishes the epoch and leaves the same; a second Ctrl-C ends it at once.
 
@@ -210,6 +211,7 @@ def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
     """
     _make(run_dir)
     checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
+    checkpoint.write(run_dir / "preparation.json", json.dumps(plan.dataset.preparation.to_table()).encode())
     input_shape = (None, plan.dataset.features)
     metrics: list[Metrics] = []
     kept: list[tuple[State, Metrics]] = []

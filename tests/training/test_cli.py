@@ -52,6 +52,7 @@ class TestRun:
             "curves.png",
             "metrics.jsonl",
             "model.npz",
+            "preparation.json",
             "report.html",
         ]
 
@@ -203,6 +204,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     run_dir = tmp_path / "run"
     with start(run_dir, 100_000, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
+        assert process.stdout.readline().startswith("digits: 1,438 rows to train, 359 held out; 64 features; target y")
         assert process.stdout.readline().startswith("epoch 1/100000")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)

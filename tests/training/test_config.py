@@ -8,7 +8,8 @@ import pytest
 
 from densefn import Dense, MaxNorm, Repeat, Residual, Sequential
 from densefn.training import config
-from densefn.training.config import Config, ConfigError, Data, Train
+from densefn.training.config import Config, ConfigError, Train
+from densefn.training.data import Bundled
 from densefn.training.optimizer import OPTIMIZERS, Call
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
@@ -49,7 +50,7 @@ def write(tmp_path):
 def test_a_file_is_the_values_of_the_python_interface(write):
     read = config.load(write(GOOD))
     assert read.model == Sequential(Dense(12, "relu"), Dense(10))
-    assert read.data == Data("digits", batch_size=16)
+    assert read.data == Bundled("digits", batch_size=16)
     assert read.train == Train(2)
     assert read.optimizer.call.name == "adam"
     assert dict(read.optimizer.call.arguments)["b1"] == 0.9  # optax's default, resolved
@@ -222,7 +223,7 @@ class TestOptimizer:
 
 
 def test_expectations_compare_the_metrics_of_the_last_epoch():
-    base = Config(Data("digits"), Dense(10), Call("sgd", (("learning_rate", 0.1),)), Train(1))
+    base = Config(Bundled("digits"), Dense(10), Call("sgd", (("learning_rate", 0.1),)), Train(1))
     assert base.meets_expectation({"val_accuracy": 0.5}) is None
     for expect, met in {"val_accuracy >= 0.5": True, "val_accuracy>=0.51": False, "val_loss <= 1e-1": None}.items():
         value = Config(base.data, base.model, base.optimizer, base.train, expect=expect)

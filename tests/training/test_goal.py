@@ -13,7 +13,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from densefn import Dense, Sequential
 from densefn.training import checkpoint, config, loop, progress
-from densefn.training.config import Config, Data, Train
+from densefn.training.config import Config, Train
+from densefn.training.data import Bundled
 from densefn.training.losses import BinaryCrossEntropy, CrossEntropy, Huber
 from densefn.training.optimizer import as_optimizer
 from densefn.training.step import make_epoch, make_step, trained_params
@@ -26,7 +27,7 @@ NETWORK = Sequential(Dense(16, "tanh"), Dense(1))
 def plan(data="iris", model=None, optimizer=OPTIMIZER, train=None, loss=None, **options):
     model = model or Sequential(Dense(8, "tanh"), Dense(3))
     return loop.prepare(
-        Config(Data(data, batch_size=16), model, optimizer, train or Train(**{"epochs": 6, **options}), loss=loss)
+        Config(Bundled(data, batch_size=16), model, optimizer, train or Train(**{"epochs": 6, **options}), loss=loss)
     )
 
 
@@ -196,9 +197,9 @@ def test_every_option_is_written_and_read(tmp_path):
         3, metrics=["r2", "mean_absolute_error"], evaluate_every=2, keep="best", best_metric="val_r2", ema=0.5,
         early_stopping=EarlyStopping("val_mean_absolute_error", 3, 0.1),
     )  # fmt: skip
-    given = Config(Data("diabetes"), NETWORK, optimizer, train, loss=Huber(2.0))
+    given = Config(Bundled("diabetes"), NETWORK, optimizer, train, loss=Huber(2.0))
     (tmp_path / "a.toml").write_text(config.dump(given))
     assert config.load(tmp_path / "a.toml") == given == loop.prepare(given).config
-    weighted = Config(Data("iris"), NETWORK, optimizer, Train(1), loss=CrossEntropy(0.1, (1.0, 2.0, 0.5)))
+    weighted = Config(Bundled("iris"), NETWORK, optimizer, Train(1), loss=CrossEntropy(0.1, (1.0, 2.0, 0.5)))
     (tmp_path / "b.toml").write_text(config.dump(weighted))
     assert config.load(tmp_path / "b.toml") == weighted

@@ -6,7 +6,8 @@ import pytest
 
 from densefn import Dense
 from densefn.training import loop
-from densefn.training.config import Config, Data, Train
+from densefn.training.config import Config, Train
+from densefn.training.data import Bundled
 from densefn.training.optimizer import as_optimizer
 from densefn.training.step import make_epoch, make_evaluate, make_step
 
@@ -14,7 +15,7 @@ from densefn.training.step import make_epoch, make_evaluate, make_step
 @pytest.fixture
 def plan():
     optimizer = as_optimizer({"name": "sgd", "learning_rate": 0.1})
-    return loop.prepare(Config(Data("iris", batch_size=16), Dense(3), optimizer, Train(4, seed=5)))
+    return loop.prepare(Config(Bundled("iris", batch_size=16), Dense(3), optimizer, Train(4, seed=5)))
 
 
 def test_every_epoch_s_state_and_metrics_are_those_of_the_functions_one_by_one(plan):

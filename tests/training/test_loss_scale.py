@@ -14,8 +14,8 @@ from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Res
 from densefn.cli import main
 from densefn.compose import as_layer
 from densefn.training import config, loop, loss_scale
-from densefn.training.config import Config, Data, Train
-from densefn.training.data import Rows
+from densefn.training.config import Config, Train
+from densefn.training.data import Bundled, Rows
 from densefn.training.loss_scale import Dynamic, Fixed
 from densefn.training.losses import SquaredError
 from densefn.training.optimizer import as_optimizer
@@ -203,7 +203,7 @@ class TestConfig:
     def settings(self):
         model = Sequential(Dense(16, "relu", dtype="mixed_float16"), Dense(3))
         optimizer = as_optimizer({"name": "adam", "learning_rate": 1e-2})
-        return Config(Data("iris", batch_size=16), model, optimizer, Train(2))
+        return Config(Bundled("iris", batch_size=16), model, optimizer, Train(2))
 
     @pytest.mark.parametrize("given", ["dynamic", 1024.0, 0.5, None])
     def test_is_written_and_read(self, given, settings, tmp_path):

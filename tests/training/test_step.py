@@ -10,7 +10,7 @@ from sklearn import datasets, metrics
 
 from densefn import L2, Dense, MaxNorm, Sequential
 from densefn.training import data
-from densefn.training.data import Rows
+from densefn.training.data import Bundled, Rows
 from densefn.training.losses import CrossEntropy, SquaredError
 from densefn.training.metrics import accuracy, r2
 from densefn.training.step import make_epoch, make_evaluate, make_state, make_step
@@ -127,7 +127,7 @@ class TestDtypes:
 class TestData:
     @pytest.mark.parametrize("name", sorted(data.SOURCES))
     def test_every_source_loads_and_splits(self, name):
-        dataset = data.load(name, validation_fraction=0.25, seed=3)
+        dataset = data.load(Bundled(name, validation_fraction=0.25, seed=3))
         x, y = data.SOURCES[name].load(return_X_y=True)
         assert len(dataset.train.y) + len(dataset.validation.y) == len(y)
         assert len(dataset.validation.y) == round(len(y) * 0.25)
@@ -140,14 +140,14 @@ class TestData:
             assert dataset.outputs == (y.shape[1] if y.ndim > 1 else 1)
 
     def test_the_scale_comes_from_the_training_rows_alone(self):
-        dataset = data.load("wine", validation_fraction=0.5, seed=0)
+        dataset = data.load(Bundled("wine", validation_fraction=0.5, seed=0))
         # Float32 columns, standardised in float64.
         np.testing.assert_allclose(dataset.train.x.mean(axis=0), 0, atol=1e-6)
         np.testing.assert_allclose(dataset.train.x.std(axis=0), 1, atol=1e-5)
         assert np.abs(dataset.validation.x.mean(axis=0)).max() > 0.01
 
     def test_constant_columns_become_zero_and_the_seed_decides_the_split(self):
-        same, again, other = (data.load("digits", validation_fraction=0.2, seed=seed) for seed in (0, 0, 1))
+        same, again, other = (data.load(Bundled("digits", validation_fraction=0.2, seed=seed)) for seed in (0, 0, 1))
         assert np.ptp(datasets.load_digits().data[:, 0]) == 0
         np.testing.assert_array_equal(same.train.x[:, 0], 0)
         np.testing.assert_array_equal(same.train.y, again.train.y)
@@ -155,4 +155,4 @@ class TestData:
 
     @pytest.mark.parametrize(("fraction", "held_out"), [(1e-9, 1), (1 - 1e-9, 149)])
     def test_no_part_is_empty(self, fraction, held_out):
-        assert len(data.load("iris", validation_fraction=fraction, seed=0).validation.y) == held_out
+        assert len(data.load(Bundled("iris", validation_fraction=fraction, seed=0)).validation.y) == held_out

@@ -30,7 +30,7 @@ def table(settings: Settings) -> Table:
     values = {case: rows[case.work] / seconds for case, seconds in medians(measurements, effort).items()}
     return Table(
         "throughput",
-        f"Training on {plans[0].config.data.name}, {plans[0].config.train.epochs} epochs",
+        f"Training on {plans[0].config.data.title}, {plans[0].config.train.epochs} epochs",
         "rows/s",
         STEPS,
         compared(values, reference=lambda case: case._replace(peer=STEPS)),

@@ -1,0 +1,41 @@
+"""Data: from a file or a data set by name to rows that a model takes, and from its outputs back.
+
+dataset = data.load(settings)          # the section [data]: read, split, prepared
+table = data.read("new.csv")           # raw rows
+x = dataset.preparation.inputs(table)  # as the model takes them
+"""
+
+from densefn.training.data.bundled import SOURCES
+from densefn.training.data.by_name import Bundled, Mnist, Parity, Teacher, TwoMoons
+from densefn.training.data.by_path import ArrayFile, TableFile
+from densefn.training.data.files import read
+from densefn.training.data.loading import Dataset, Rows, described, load
+from densefn.training.data.preparation import Preparation, read_preparation
+from densefn.training.data.section import Data
+from densefn.training.data.settings import as_data, with_absolute_paths
+from densefn.training.data.table import DataError, Table
+from densefn.training.data.targets import Decoded
+
+__all__ = [
+    "SOURCES",
+    "ArrayFile",
+    "Bundled",
+    "Data",
+    "DataError",
+    "Dataset",
+    "Decoded",
+    "Mnist",
+    "Parity",
+    "Preparation",
+    "Rows",
+    "Table",
+    "TableFile",
+    "Teacher",
+    "TwoMoons",
+    "as_data",
+    "described",
+    "load",
+    "read",
+    "read_preparation",
+    "with_absolute_paths",
+]

@@ -1,0 +1,119 @@
+"""Arrays in files: NumPy's `.npz` and `.npy`, and the IDX files in which MNIST is distributed.
+
+Nothing is unpickled, and the size that a header announces is compared with that of the file before memory is taken.
+"""
+
+import gzip
+import io
+import math
+import re
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from densefn.training.data.table import DataError, Table, shown_path
+
+SUFFIXES = (".npz", ".npy")
+
+_IDX = re.compile(r"(images|labels)[-.]idx(\d)-ubyte(\.gz)?$")
+_BROKEN = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether the name is that of an IDX file, such as `train-images-idx3-ubyte.gz`."""
+    return _IDX.search(path.name) is not None
+
+
+def read_npy(path: Path) -> Table:
+    """Reads one array, which has no name."""
+    shown = shown_path(path)
+    try:
+        with path.open("rb") as file:
+            array = _array(file, path.stat().st_size, shown)
+    except _BROKEN as error:
+        raise _broken(shown, "an array as numpy.save writes it", error) from None
+    return Table(shown, {"": array})
+
+
+def read_npz(path: Path) -> Table:
+    """Reads all arrays, by name."""
+    shown = shown_path(path)
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                with archive.open(member) as file:
+                    arrays[name] = _array(file, member.file_size, f"{shown}: {name}")
+    except _BROKEN as error:
+        raise _broken(shown, "arrays as numpy.savez writes them", error) from None
+    if not arrays:
+        raise DataError(f"{shown}: expected arrays, got none")
+    return Table(shown, arrays)
+
+
+def read_idx(path: Path) -> Table:
+    """Reads the images of an IDX file as the column `x`, and their labels as `y` if their file is beside it."""
+    labels = path.with_name(_IDX.sub(r"labels-idx1-ubyte\3", path.name))
+    columns = {"x": _idx(path)}
+    if labels.exists() and labels != path:
+        columns["y"] = _idx(labels)
+    table = Table(shown_path(path), columns)
+    if len({len(array) for array in columns.values()}) > 1:
+        raise table.refused(f"expected as many labels as images, {len(columns['x']):,}, got {len(columns['y']):,}")
+    return table
+
+
+def _array(file: IO[bytes], size: int, shown: str) -> np.ndarray:
+    version = np.lib.format.read_magic(file)
+    header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(file)
+    if dtype.hasobject or dtype.kind not in "biufUS":
+        raise DataError(f"{shown}: expected numbers, got an array of dtype {dtype}; pickled objects are not read")
+    expected = math.prod(shape) * dtype.itemsize
+    if file.tell() + expected != size:
+        rest = f"{size - file.tell():,}"
+        raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {rest} follow")
+    if not shape or 0 in shape:
+        raise DataError(f"{shown}: expected an array [rows, ...] of at least one row, got the shape {shape}")
+    data = np.frombuffer(file.read(expected), dtype)
+    return data.reshape(shape, order="F" if fortran else "C")
+
+
+def _idx(path: Path) -> np.ndarray:
+    shown = shown_path(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            begin = file.read(4)
+            if len(begin) < 4 or begin[:3] != b"\0\0\x08":
+                raise DataError(
+                    f"{shown}: expected an IDX file of bytes, which begins with 00 00 08, got {begin.hex(' ')}"
+                )
+            sizes = file.read(4 * begin[3])
+            shape = struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
+            expected = math.prod(shape)
+            content = _at_most(cast(IO[bytes], file), expected + 1)
+    except _BROKEN as error:
+        raise _broken(shown, "a whole IDX file", error) from None
+    if len(shape) < begin[3] or len(content) != expected:
+        more = "more" if len(content) > expected else f"{len(content):,}"
+        raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {more} follow")
+    if not expected:
+        raise DataError(f"{shown}: expected at least one row, got the shape {shape}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _at_most(file: IO[bytes], count: int) -> bytes:
+    """Reads up to `count` bytes, piece by piece: memory is taken for what is there, not for what is announced."""
+    memory = io.BytesIO()
+    while memory.tell() < count and (piece := file.read(min(2**20, count - memory.tell()))):
+        memory.write(piece)
+    return memory.getvalue()
+
+
+def _broken(shown: str, expected: str, error: Exception) -> DataError:
+    return error if isinstance(error, DataError) else DataError(f"{shown}: expected {expected}: {error}")

@@ -1,0 +1,216 @@
+"""Fitting a preparation: types from all rows of a file, every figure from its training rows alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from densefn.training.data import cells
+from densefn.training.data.columns import Block, Category, Column, Flag, Number
+from densefn.training.data.preparation import Preparation, encode
+from densefn.training.data.table import DataError, Table, blaming
+from densefn.training.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
+
+_MOST_LEVELS = 1_000
+_MOST_CLASSES = 10_000
+_FEW = 20
+"""Up to as many whole numbers are taken for classes, if there are five rows of each on average."""
+
+
+class Gaps(NamedTuple):
+    """What is done about missing values.
+
+    Attributes:
+      fill: "mean" or "median", of the training rows, for numbers.
+      indicator: whether a column that has gaps in training rows is given a second one that says where.
+      rare: categories of fewer training rows than this have no place of their own.
+    """
+
+    fill: str = "mean"
+    indicator: bool = False
+    rare: int = 2
+
+
+def fit_table(
+    table: Table, train: np.ndarray, *, targets: tuple[str, ...], ignore: tuple[str, ...], categorical: tuple[str, ...],
+    task: str | None, gaps: Gaps,
+) -> Preparation:  # fmt: skip
+    """Fits the columns of a table.
+
+    Args:
+      table: all rows.
+      train: the numbers of the training rows.
+      targets: names of the target columns.
+      ignore: names of columns that are no input.
+      categorical: names of columns that are categories whatever is in them.
+      task: "classification", "regression" or None, which chooses by what the target holds.
+      gaps: what is done about missing values.
+
+    Raises:
+      DataError: names what cannot be fitted.
+    """
+    if table.has_arrays:
+        raise table.refused("expected a table, got arrays")
+    for key, names in {"target": targets, "ignore": ignore, "categorical": categorical}.items():
+        with blaming(key):
+            for name in names:
+                table.series(name)
+    with blaming("target"):
+        target = _table_target(table, train, targets, task)
+    inputs = [name for name in table.columns if name not in (*targets, *ignore)]
+    if not inputs:
+        raise table.refused("expected a column beside the target and those that are ignored, got none")
+    kinds = {name: "text" if name in categorical else cells.kind(table, name) for name in inputs}
+    columns = tuple(_column(table, train, name, kinds[name], gaps) for name in inputs)
+    return _with_scale(columns, table, train, target)
+
+
+def fit_arrays(
+    table: Table, train: np.ndarray, *, inputs: str = "x", target: str | int = "y", task: str | None = None,
+    classes: Sequence[str] | None = None, labels: Sequence[str] | None = None,
+) -> Preparation:  # fmt: skip
+    """Fits arrays; bytes are pixels, of which all have one unit, and one mean and scale.
+
+    Args:
+      table: all rows.
+      train: the numbers of the training rows.
+      inputs: the name of the array of inputs.
+      target: the name of the array of targets, or the number of their column in the array of inputs.
+      task: as of `fit_table`.
+      classes: the names of classes that are numbered from 0; None names them by what stands in the array.
+      labels: the names of the inputs; None numbers them.
+    """
+    column = target if isinstance(target, int) else None
+    name = inputs if isinstance(target, int) else target
+    with blaming("target"):
+        fitted = (
+            Classes(name, tuple(classes), "index")
+            if classes is not None
+            else _array_target(table, train, name, column, task)
+        )
+    with blaming("inputs"):
+        array = table.array(inputs)
+    shape = array.shape[1:] or (1,)
+    if column is not None:
+        shape = (shape[0] - 1,)
+        column %= array.shape[1]
+    if 0 in shape:
+        raise table.refused(f"{inputs}: expected columns beside the target, got the shape {list(array.shape)}")
+    block = Block(inputs, shape, None if labels is None else tuple(labels), column)
+    if array.dtype != np.uint8:
+        return _with_scale((block,), table, train, fitted)
+    [mean], [scale] = moments(block.encode(table)[train].reshape(-1, 1))
+    return Preparation((block,), (float(mean),) * len(block.names), (float(scale),) * len(block.names), fitted)
+
+
+def _with_scale(columns: tuple[Column, ...], table: Table, train: np.ndarray, target: Target) -> Preparation:
+    mean, scale = moments(encode(columns, table)[train])
+    is_scaled = [flag for column in columns for flag in column.is_scaled]
+    mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
+    return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target)
+
+
+def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the columns of `[rows, columns]`, in float64; the deviation of a constant is 1."""
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    # A constant's deviation may be a rounding error of its mean, not 0.
+    constant = deviation <= len(values) * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column:
+    with blaming("ignore"):
+        if kind == "date":
+            raise table.error(
+                0, name, "this column holds dates, which are no numbers; write what matters of them in columns of "
+                f"their own (a year, days since the first), and put {name!r} in data.ignore",
+            )  # fmt: skip
+        if kind == "nothing":
+            raise table.refused(f"column {name!r}: every row's value is missing; put it in data.ignore")
+    if kind == "text":
+        with blaming("categorical" if table.series(name).dtype.is_numeric() else "ignore"):
+            return _category(table, train, name, gaps.rare)
+    try:
+        values = (cells.numbers if kind == "number" else cells.flags)(table, name)[train]
+    except DataError as error:
+        hint = f"{name!r} is taken for numbers; name it in data.categorical if it is not, or in data.ignore"
+        raise DataError(f"{error}; {hint}") from None
+    present = values[~np.isnan(values)]
+    if not len(present):
+        raise table.refused(f"column {name!r}: every training row's value is missing; put it in data.ignore")
+    indicator = gaps.indicator and len(present) < len(values)
+    if kind == "flag":
+        return Flag(name, float(present.mean()), indicator)
+    return Number(name, float(np.median(present) if gaps.fill == "median" else present.mean()), indicator)
+
+
+def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category:
+    counts = Counter(cells.text(table, name)[train])
+    levels = sorted(cell for cell, count in counts.items() if cell is not None and count >= rare)
+    if len(levels) > _MOST_LEVELS:
+        raise table.refused(
+            f"column {name!r}: expected at most {_MOST_LEVELS:,} categories, got {len(levels):,}; put it in "
+            "data.ignore, or raise data.rare"
+        )
+    return Category(name, tuple(levels), counts[None] >= rare)
+
+
+def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
+    name, *others = names
+    kind = cells.kind(table, name)
+    if kind in ("nothing", "date"):
+        got = "a date" if kind == "date" else "nothing in any row"
+        raise table.error(0, name, f"expected a class or a number, got {got}")
+    if others and task == "classification":
+        raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
+    if task is None:
+        of_numbers = others or (kind == "number" and _task(cells.numbers(table, name)) == "regression")
+        task = "regression" if of_numbers else "classification"
+    return _numbers(table, train, names) if task == "regression" else _classes(table, train, name, kind)
+
+
+def _array_target(table: Table, train: np.ndarray, name: str, column: int | None, task: str | None) -> Target:
+    array = table.array(name)
+    if task is None:
+        of_numbers = array.dtype.kind in "iuf" and (column is None or array.ndim == 2)
+        values = target_numbers(table, (name,), column) if of_numbers else None
+        task = "classification" if values is None else _task(values[:, 0]) if values.shape[1] == 1 else "regression"
+    if task == "regression":
+        return _numbers(table, train, (name,), column)
+    form = "number" if array.dtype.kind in "iuf" else "flag" if array.dtype.kind == "b" else "text"
+    return _classes(table, train, name, form, column)
+
+
+def _task(values: np.ndarray) -> str:
+    present = values[~np.isnan(values)]
+    distinct = np.unique(present)
+    few = len(distinct) == 2 or (len(distinct) <= _FEW and len(present) >= 5 * len(distinct))
+    return "classification" if few and np.all(distinct == np.round(distinct)) else "regression"
+
+
+def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int | None = None) -> Classes:
+    found = class_texts(table, name, form, column)
+    refuse_gaps(table, name, found.is_null().to_numpy())
+    names = sorted(found.unique(), key=float if form == "number" else None)
+    if len(names) < 2:
+        raise table.refused(
+            f"column {name!r}: expected at least two classes, got {names[0]!r} in all {len(table):,} rows"
+        )
+    if len(names) > _MOST_CLASSES:
+        raise table.refused(
+            f"column {name!r}: expected at most {_MOST_CLASSES:,} classes, got {len(names):,}; "
+            'data.task = "regression" takes them for numbers'
+        )
+    seen = found[train].unique()
+    if len(seen) < 2:
+        raise table.refused(
+            f"column {name!r}: expected at least two classes among the training rows, and all {len(train):,} are "
+            f"{seen[0]!r}; another data.seed draws others"
+        )
+    return Classes(name, tuple(names), form, column)
+
+
+def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: int | None = None) -> Numbers:
+    mean, scale = moments(target_numbers(table, names, column)[train])
+    return Numbers(names, tuple(mean.tolist()), tuple(scale.tolist()), column)

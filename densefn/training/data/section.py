@@ -1,0 +1,57 @@
+"""What every section [data] has, wherever its rows come from."""
+
+from abc import abstractmethod
+from dataclasses import KW_ONLY
+from typing import Annotated
+
+import numpy as np
+
+from densefn import checks
+from densefn.training.data.preparation import Preparation
+from densefn.training.data.table import Table
+from densefn.values import Value
+
+
+class Data(Value):
+    """Base of the sections [data].
+
+    Args:
+      validation_fraction: the part of the rows that is held out, strictly between 0 and 1: at least one row, not all.
+      batch_size: rows of a step; the last step of an epoch takes what is left.
+      seed: of the split into training and validation rows, and of rows that are drawn.
+    """
+
+    _: KW_ONLY
+    validation_fraction: Annotated[float, checks.number(above=0, below=1)] = 0.2
+    batch_size: Annotated[int, checks.whole(minimum=1)] = 32
+    seed: Annotated[int, checks.whole(minimum=0)] = 0
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What messages call the rows."""
+
+    @abstractmethod
+    def read(self) -> Table:
+        """The rows, before they are split.
+
+        Raises:
+          DataError: names file, row and column of what is wrong.
+        """
+
+    def read_validation(self) -> Table | None:
+        """The rows of a validation file of its own; None where a part of the others is held out."""
+        return None
+
+    @abstractmethod
+    def fit(self, table: Table, train: np.ndarray) -> Preparation:
+        """Fits a preparation.
+
+        Args:
+          table: as `read` returns it.
+          train: the numbers of the training rows.
+        """
+
+    def resolved(self, preparation: Preparation) -> "Data":
+        """The section with what was found out in the place of what was left open."""
+        return self

@@ -1,0 +1,98 @@
+"""Raw rows: the columns of a file or a data set as they were read, and where each row stands."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from densefn.values import find
+
+
+class DataError(ValueError):
+    """Rows that cannot be used.
+
+    Attributes:
+      key: the key of the section [data] that is at fault.
+    """
+
+    def __init__(self, message: str, key: str = "path"):
+        ValueError.__init__(self, message)
+        self.key = key
+
+
+@contextmanager
+def blaming(key: str) -> Iterator[None]:
+    """Says of the errors raised inside which key of [data] is at fault."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error), key) from None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, column by column.
+
+    Attributes:
+      path: of the file, or the name of the data set; for messages.
+      columns: by name, a series of one cell a row, or an array `[rows, ...]` of the numbers of each row. The one array
+        of a file without names has the name "", and any other does for it.
+      lines: the line of the file on which each row begins; None where rows are not lines.
+    """
+
+    path: str
+    columns: Mapping[str, pl.Series | np.ndarray]
+    lines: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether the columns are arrays, not series."""
+        return isinstance(next(iter(self.columns.values())), np.ndarray)
+
+    def series(self, name: str) -> pl.Series:
+        """A column of single cells."""
+        if self.has_arrays:
+            raise self.refused(f"expected a table with the column {name!r}, got arrays")
+        return cast(pl.Series, self._column(name))
+
+    def array(self, name: str) -> np.ndarray:
+        """A column of numbers `[rows, ...]`."""
+        if not self.has_arrays:
+            raise self.refused(f"expected the array {name!r}, got a table with the columns {', '.join(self.columns)}")
+        return cast(np.ndarray, self.columns[""] if "" in self.columns else self._column(name))
+
+    def _column(self, name: str) -> pl.Series | np.ndarray:
+        try:
+            return find(self.columns, name, "column")
+        except ValueError as error:
+            raise DataError(f"{self.path}: {error}") from None
+
+    def refused(self, message: str) -> DataError:
+        """What is wrong with the rows as a whole."""
+        return DataError(f"{self.path}: {message}")
+
+    def error(self, row: int, column: str, message: str) -> DataError:
+        """What is wrong with the cell of a row, with its place in the file."""
+        place = f"{self.path}: row {row + 1}" if self.lines is None else f"{self.path}:{self.lines[row]}"
+        return DataError(f"{place}: column {column!r}: {message}")
+
+    def places(self, rows: Sequence[int]) -> str:
+        """Where rows stand, the first few of them: `lines 3, 9, 12 and 40 more`."""
+        shown = [row + 1 if self.lines is None else int(self.lines[row]) for row in rows[:5]]
+        more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
+        kind = "row" if self.lines is None else "line"
+        return f"{kind}{'s' * (len(rows) > 1)} {', '.join(map(str, shown))}{more}"
+
+
+def shown_path(path: Path) -> str:
+    """The path as a message has it: below the current folder relative to it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
