@@ -5,6 +5,7 @@ from densefn import constraints as constraints
 from densefn import initializers as initializers
 from densefn import regularizers as regularizers
 from densefn.activations import Activation as Activation
+from densefn.checkpoint import load as load
 from densefn.compose import Function as Function
 from densefn.compose import Repeat as Repeat
 from densefn.compose import Residual as Residual

@@ -32,7 +32,7 @@ def choose(config: Config, dataset: Dataset) -> tuple[Config, Loss, Measures]:
         names = metrics.choose(config.train.metrics, classes=dataset.classes)
     _check_watched(config, ("train_loss", "val_loss", *(f"val_{name}" for name in names)))
     _check_accumulation(config, dataset)
-    config = replace(config, loss=loss, train=replace(config.train, metrics=names))
+    config = replace(config, loss=fitted, train=replace(config.train, metrics=names))
     return config, fitted, {f"val_{name}": metrics.get(name).measure for name in names}
 
 

@@ -16,8 +16,9 @@ import jax
 import optax
 from jax import Array
 
+from densefn import checkpoint
 from densefn.layer import Layer
-from densefn.training import checkpoint, data, goal, loss_scale, report
+from densefn.training import data, goal, loss_scale, report
 from densefn.training.config import Config, dump
 from densefn.training.data import Dataset, Rows
 from densefn.training.goal import Measures

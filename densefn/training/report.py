@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from densefn import checkpoint
 from densefn.summary import Summary, summary
-from densefn.training import checkpoint
 from densefn.training.config import Config, dump
 
 # Legible on white and on black: the page follows the reader's light or dark scheme, the picture has no background.

@@ -10,9 +10,8 @@ import chex
 import numpy as np
 import pytest
 
-from densefn import Dense, Repeat, Sequential
-from densefn.training import checkpoint
-from densefn.training.checkpoint import CheckpointError
+from densefn import Dense, Repeat, Sequential, checkpoint
+from densefn.checkpoint import CheckpointError
 
 MODEL = Sequential(Dense(4, "relu"), Repeat(Dense(4, dtype="bfloat16"), times=2), "tanh", Dense(2, dtype="float16"))
 
@@ -118,7 +117,7 @@ def test_compressed_members_and_other_files_are_refused(path, tmp_path):
 def test_a_save_that_is_killed_leaves_the_file_before_it(tmp_path):
     code = """
 import itertools, sys, pathlib
-from densefn.training.checkpoint import write
+from densefn.checkpoint import write
 for n in itertools.count():
     write(pathlib.Path(sys.argv[1]), bytes([n % 256]) * 2_000_000)
     print(n, flush=True)

@@ -14,9 +14,9 @@ import chex
 import matplotlib.image
 import pytest
 
-from densefn import Sequential
+from densefn import Sequential, checkpoint
 from densefn.cli import main
-from densefn.training import checkpoint, config, loop
+from densefn.training import config, loop
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))

@@ -10,6 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from densefn.param import Param, name_of
 from densefn.serialize import from_dict, to_dict
 
 _DESCRIPTION = "layer.json"
+_IN_RUN = "model.npz"
 
 # What reading a file that is not one of ours, or not whole, may raise.
 _BROKEN = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError)
@@ -56,21 +58,24 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
 def describe(path: str | Path) -> tuple[Layer, Shape]:
     """Reads which model a file holds, without its parameters.
 
+    Args:
+      path: as of `load`.
+
     Returns:
       The layer and the shape of its input.
 
     Raises:
       CheckpointError: if the file holds no model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _described(archive)
-    except _BROKEN as error:
-        raise CheckpointError(f"{path}: expected a model written by densefn: {error}") from None
+    with _opened(path) as archive:
+        return _described(archive)
 
 
 def load(path: str | Path) -> tuple[Layer, Any]:
     """Reads a model.
+
+    Args:
+      path: of the file, or of the folder of a run, which has it as `model.npz`.
 
     Returns:
       The layer and its parameters.
@@ -78,17 +83,29 @@ def load(path: str | Path) -> tuple[Layer, Any]:
     Raises:
       CheckpointError: if the file is not whole, or its parameters are not those of its layer.
     """
+    with _opened(path) as archive:
+        layer, input_shape = _described(archive)
+        declared = layer.declare(input_shape)
+        expected = {f"{name}.npy" for name, _ in _named(declared)}
+        if set(archive.namelist()) - {_DESCRIPTION} != expected:
+            raise ValueError(f"expected the arrays {sorted(expected)}, got {sorted(archive.namelist())}")
+        arrays = {name: _read(archive, name, p) for name, p in _named(declared)}
+    return layer, jax.tree.unflatten(jax.tree.structure(declared), [arrays[name] for name, _ in _named(declared)])
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    """The archive of a model; whatever is found wrong with it becomes a `CheckpointError`."""
+    path = Path(path)
+    path = path / _IN_RUN if path.is_dir() else path
     try:
         with zipfile.ZipFile(path) as archive:
-            layer, input_shape = _described(archive)
-            declared = layer.declare(input_shape)
-            expected = {f"{name}.npy" for name, _ in _named(declared)}
-            if set(archive.namelist()) - {_DESCRIPTION} != expected:
-                raise ValueError(f"expected the arrays {sorted(expected)}, got {sorted(archive.namelist())}")
-            arrays = {name: _read(archive, name, p) for name, p in _named(declared)}
+            yield archive
+    except FileNotFoundError as error:
+        expected = "expected a model written by densefn, or the folder of a run"
+        raise CheckpointError(f"{path}: {expected}: {error.strerror}") from None
     except _BROKEN as error:
         raise CheckpointError(f"{path}: expected a model written by densefn: {error}") from None
-    return layer, jax.tree.unflatten(jax.tree.structure(declared), [arrays[name] for name, _ in _named(declared)])
 
 
 def _described(archive: zipfile.ZipFile) -> tuple[Layer, Shape]:

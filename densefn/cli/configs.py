@@ -1,0 +1,57 @@
+"""densefn configs: the configs that come with the package."""
+
+import argparse
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import densefn
+from densefn.cli.console import fail, file_name, give
+from densefn.values import find
+
+_PACKAGE = Path(densefn.__file__).parent
+
+
+def shipped() -> dict[str, Path]:
+    """The configs by name. They lie inside an installed package, and beside the package in a clone."""
+    folder = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def located(given: str) -> Path:
+    """The path of a config: what was given or, where there is no such file, that of the shipped config of the name."""
+    return Path(given) if Path(given).exists() else shipped().get(given, Path(given))
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "configs",
+        help="list the configs that come with densefn",
+        description="List the configs that come with densefn, each with what it shows and what it reaches; or give one "
+        "of them, to begin with.",
+        epilog="example: densefn configs digits -o mine.toml",
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the config to give instead of the list")
+    parser.add_argument(
+        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.name is None:
+        return give("\n".join(map(_entry, shipped().values())), arguments.output)
+    try:
+        path = find(shipped(), arguments.name, "config")
+    except ValueError as error:
+        return fail(str(error))
+    return give(path.read_text(encoding="utf-8"), arguments.output)
+
+
+def _entry(path: Path) -> str:
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    shows = textwrap.fill(table["shows"], width=80, initial_indent="  ", subsequent_indent="  ")
+    return f"{path.stem}\n{shows}\n  Reaches {table['expect']}.\n"

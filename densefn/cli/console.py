@@ -1,0 +1,47 @@
+"""What the commands say: results to a file or the terminal, mistakes to the standard error."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from densefn import checkpoint
+
+MISTAKE = 2
+"""The exit status for a mistake in what was asked for."""
+
+
+def file_name(text: str) -> Path:
+    """The check of an argument that names a file to write."""
+    if not Path(text).name:
+        raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
+    return Path(text)
+
+
+def fail(message: str, status: int = MISTAKE) -> int:
+    """Says what is wrong, and returns the exit status."""
+    print(message, file=sys.stderr)
+    return status
+
+
+def lacks(what: str, error: ModuleNotFoundError, extra: str) -> int:
+    """Says which package is missing for what, and the extra that brings it."""
+    return fail(f"{what} needs the package {error.name}: pip install 'densefn[{extra}]'")
+
+
+def give(text: str, output: Path | None) -> int:
+    """Writes a text to a file or, for None, to the terminal."""
+    if output is None:
+        # A terminal that lacks a character has a question mark in its place.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), end="")
+        return 0
+    return write(text.encode(), output)
+
+
+def write(content: bytes, output: Path) -> int:
+    """Writes a file, whole or not at all."""
+    try:
+        checkpoint.write(output, content)
+    except OSError as error:
+        return fail(f"--output {output}: {error.strerror}")
+    return 0

@@ -1,0 +1,43 @@
+"""densefn evaluate: how good a trained model is."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from densefn.cli.console import fail, file_name, give, lacks
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="say how good a trained model is",
+        description="Say how good a trained model is: its loss and the metrics of its run, for the rows that the run "
+        "held out, or for those of a file with targets.",
+        epilog="example: densefn evaluate runs/houses new.csv",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument("rows", type=Path, nargs="?", metavar="INPUT", help="a file of rows with targets")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        from densefn.training import data, trained
+    except ModuleNotFoundError as error:
+        return lacks("evaluating", error, "train")
+    try:
+        run = trained.open_run(arguments.run)
+        measured = run.evaluate(None if arguments.rows is None else data.read(arguments.rows))
+    except ValueError as error:
+        return fail(str(error))
+    if arguments.format == "json":
+        return give(json.dumps(measured, indent=2) + "\n", arguments.output)
+    width = max(map(len, measured))
+    return give("".join(f"{name:{width}}  {value:.6g}\n" for name, value in measured.items()), arguments.output)

@@ -1,0 +1,112 @@
+"""densefn explain: what a layer or a model does."""
+
+import argparse
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import densefn
+from densefn import Dense, Layer, checkpoint
+from densefn.cli.configs import located
+from densefn.cli.console import fail, file_name, give, lacks
+from densefn.layer import Shape
+from densefn.values import TableError, build, dotted, fields
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "explain",
+        help="say what a layer or a model does",
+        description="Say what a layer or a model does: equation, initial values, counts, cost, gradients, an example. "
+        "Name a Dense by its arguments, or a model by --config or --run.",
+        epilog="example: densefn explain --units 25600 --no-bias --input-shape 32,100",
+        allow_abbrev=False,
+    )
+    hint = "A value is a name, or TOML such as '{name=\"L2\", l2=1e-4}'."
+    arguments = parser.add_argument_group("arguments of Dense", hint)
+    arguments.add_argument("--no-bias", dest="use_bias", action="store_false", default=None, help="leave the bias out")
+    for name in _dense_flags():
+        arguments.add_argument(_flag(name), metavar="VALUE")
+    parser.add_argument("--input-shape", metavar="SHAPE", help="such as 32,100, or N,100 for figures of one example")
+    parser.add_argument("--config", metavar="FILE", help="explain the model of a config file")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="explain the model of a run's folder")
+    parser.add_argument("--format", choices=("text", "markdown", "html", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
+    )
+    parser.set_defaults(command=_run)
+
+
+def _dense_flags() -> list[str]:
+    return [field.name for field in fields(Dense) if field.name != "use_bias"]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _where(path: Sequence[str | int]) -> str:
+    """The flag of an argument, and what in its value is meant."""
+    return f"{_flag(str(path[0]))}{'.' if path[1:] else ''}{dotted(path[1:])}: " if path else ""
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from densefn.explanation.formats import FORMATS
+
+    try:
+        layer, shape = _asked(arguments)
+        written = FORMATS[arguments.format](densefn.explain(layer, shape))
+    except ModuleNotFoundError as error:
+        return lacks("--config", error, "train")
+    except TableError as error:
+        return fail("\n".join(f"{_where(path)}{message}" for path, message in error.problems))
+    except (TypeError, ValueError) as error:
+        return fail(str(error))
+    return give(written, arguments.output)
+
+
+def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
+    """The layer that is to be explained, and the shape of its input."""
+    given = {name: getattr(arguments, name) for name in (*_dense_flags(), "use_bias")}
+    given = {name: text for name, text in given.items() if text is not None}
+    sources = [*map(_flag, given)][:1] + [flag for flag in ("--config", "--run") if getattr(arguments, flag[2:])]
+    if len(sources) != 1:
+        got = " and ".join(sources) or "none of them"
+        raise ValueError(f"expected either arguments of Dense such as --units, or --config, or --run; got {got}")
+    shape = None if arguments.input_shape is None else _shape(arguments.input_shape)
+    if arguments.run is not None:
+        layer, trained = checkpoint.describe(arguments.run / "model.npz")
+    elif arguments.config is not None:
+        layer, trained = _configured(arguments.config)
+    else:
+        layer, trained = build(Dense, {name: _value(text) for name, text in given.items()}), None
+    if (shape := shape or trained) is None:
+        raise ValueError("expected --input-shape with the arguments of Dense, such as --input-shape 32,100")
+    return layer, shape
+
+
+def _configured(path: str) -> tuple[Layer, Shape]:
+    from densefn.training import config, loop
+
+    file = config.read(located(path))
+    settings = file.decode()
+    with file.locating():
+        plan = loop.prepare(settings)
+    return plan.model, (settings.data.batch_size, plan.dataset.features)
+
+
+def _shape(text: str) -> Shape:
+    try:
+        return tuple(None if part.strip() in ("N", "None") else int(part) for part in text.strip("()").split(","))
+    except ValueError:
+        raise ValueError(f"--input-shape: expected numbers and N, such as 32,100 or N,100, got {text!r}") from None
+
+
+def _value(text: Any) -> Any:
+    """A TOML value; what is none is a name."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"] if isinstance(text, str) else text
+    except tomllib.TOMLDecodeError:
+        return text

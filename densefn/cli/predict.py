@@ -1,0 +1,62 @@
+"""densefn predict: what a trained model says of new rows."""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+from densefn.cli.console import fail, file_name, give, lacks, write
+
+_FORMATS = (".csv", ".tsv", ".parquet")
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "predict",
+        help="say what a trained model makes of new rows",
+        description="Say what a trained model makes of new rows: the table of the rows with the columns 'predicted "
+        "<target>' and, for classes, 'probability <class>'. The rows need the columns of training, but no target.",
+        epilog="example: densefn predict runs/houses new.csv -o predicted.csv",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument("rows", type=Path, metavar="INPUT", help="a file of rows: .csv .tsv .parquet .npz .npy or IDX")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=_table_name,
+        metavar="OUT",
+        help=f"write to a file ({' '.join(_FORMATS)}) instead of, as CSV, to the terminal",
+    )
+    parser.set_defaults(command=_run)
+
+
+def _table_name(text: str) -> Path:
+    if file_name(text).suffix.lower() not in _FORMATS:
+        raise argparse.ArgumentTypeError(
+            f"expected the name of a file that ends in {', '.join(_FORMATS)}, got {text!r}"
+        )
+    return Path(text)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        from densefn.training import data, trained
+    except ModuleNotFoundError as error:
+        return lacks("predicting", error, "train")
+    try:
+        run = trained.open_run(arguments.run)
+        table = data.read(arguments.rows)
+        frame = trained.as_frame(table, run.preparation, run.predict(table))
+    except ValueError as error:
+        return fail(str(error))
+    if arguments.output is None:
+        return give(frame.write_csv(), None)
+    memory = io.BytesIO()
+    match arguments.output.suffix.lower():
+        case ".parquet":
+            frame.write_parquet(memory)
+        case suffix:
+            frame.write_csv(memory, separator="\t" if suffix == ".tsv" else ",")
+    return write(memory.getvalue(), arguments.output)

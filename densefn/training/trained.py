@@ -1,0 +1,103 @@
+"""A trained model from the folder of its run: what it says of raw rows, and how good that is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+
+from densefn import checkpoint
+from densefn.layer import Layer
+from densefn.training import config, data, losses, metrics
+from densefn.training.config import Config, ConfigFile
+from densefn.training.data import DataError, Decoded, Preparation, Rows, Table
+from densefn.training.step import make_evaluate
+
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, with what stands before and after it.
+
+    Attributes:
+      file: the config of the run, in which all is resolved.
+      config: that it describes.
+      preparation: turns raw rows into inputs, and outputs into classes or numbers.
+      model: the layer.
+      params: that were kept.
+    """
+
+    file: ConfigFile
+    config: Config
+    preparation: Preparation
+    model: Layer
+    params: Any
+
+    def predict(self, table: Table) -> Decoded:
+        """What the model says of raw rows, which need no target.
+
+        Raises:
+          DataError: names row and column of what does not go with the training rows.
+        """
+        x = self.preparation.inputs(table)
+        apply = jax.jit(self.model.apply)
+        starts = range(0, len(x), _ROWS_AT_ONCE)
+        outputs = [np.asarray(apply(self.params, x[start : start + _ROWS_AT_ONCE])) for start in starts]
+        return self.preparation.decode(np.concatenate(outputs))
+
+    def evaluate(self, table: Table | None = None) -> dict[str, float]:
+        """The loss, with the penalties of the layers, and the metrics of the run.
+
+        Args:
+          table: raw rows with targets; None takes the rows that the run held out.
+
+        Raises:
+          DataError: names row and column of what does not go with the training rows.
+          ConfigError: if the rows of the run are wanted and are no longer what they were.
+        """
+        rows = self._held_out() if table is None else self._rows(table)
+        loss = losses.choose(self.config.loss, classifies=self.preparation.classes is not None)
+        measures = {name: metrics.get(name).measure for name in self.config.train.metrics or ()}
+        value, measured = jax.jit(make_evaluate(self.model, loss, measures))(self.params, rows)
+        return {"loss": float(value), **{name: float(number) for name, number in measured.items()}}
+
+    def _rows(self, table: Table) -> Rows:
+        return Rows(jax.device_put(self.preparation.inputs(table)), jax.device_put(self.preparation.labels(table)))
+
+    def _held_out(self) -> Rows:
+        with self.file.locating():
+            dataset = data.load(self.config.data)
+        if dataset.preparation != self.preparation:
+            raise DataError(f"{self.config.data.title}: has changed since the run; name a file of rows to evaluate")
+        return dataset.validation
+
+
+def open_run(run_dir: str | Path) -> Trained:
+    """Opens the folder of a run.
+
+    Raises:
+      ValueError: names the file that is missing or not whole.
+    """
+    run_dir = Path(run_dir)
+    model, params = checkpoint.load(run_dir)
+    file = config.read(run_dir / "config.toml")
+    preparation = data.read_preparation(run_dir / "preparation.json")
+    return Trained(file, file.decode(), preparation, model, params)
+
+
+def as_frame(table: Table, preparation: Preparation, predicted: Decoded) -> pl.DataFrame:
+    """Predictions as a table: the columns of the rows, if they have some, and then those of the model.
+
+    They are `predicted <target>` and, for classes, `probability <class>`, each in place of one that has its name.
+    """
+    values = predicted.values.reshape(len(table), -1)
+    columns = {f"predicted {title}": values[:, i] for i, title in enumerate(preparation.targets)}
+    if predicted.probabilities is not None:
+        columns |= {
+            f"probability {name}": predicted.probabilities[:, i] for i, name in enumerate(preparation.classes or ())
+        }
+    given = {} if table.has_arrays else table.columns
+    return pl.DataFrame({**given, **columns})
