@@ -120,6 +120,8 @@ def start(chosen: AnyLossScale) -> LossScale:
 def value_and_grad(function: Callable[..., Array], loss_scale: LossScale) -> Callable[..., tuple[Array, Any]]:
     """As `jax.value_and_grad`: the value as it is, the gradient taken of the scaled value and divided by the scale.
 
+    Divided it is of float32 at least, whatever the parameters are: in float16 it would underflow again.
+
     Args:
       function: of parameters and more, with a scalar as its value.
       loss_scale: None is `jax.value_and_grad` itself.
@@ -139,7 +141,7 @@ def value_and_grad(function: Callable[..., Array], loss_scale: LossScale) -> Cal
 
     def unscaled(*args: Any) -> tuple[Array, Any]:
         (_, value), gradient = jax.value_and_grad(scaled, has_aux=True)(*args)
-        return value, jax.tree.map(lambda g: (widen(g) / loss_scale.scale).astype(g.dtype), gradient)
+        return value, jax.tree.map(lambda g: widen(g) / loss_scale.scale, gradient)
 
     return unscaled
 

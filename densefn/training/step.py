@@ -4,6 +4,9 @@ A loss and a metric are functions of outputs and targets. What is minimised is t
 layers; after each update the constraints of the layers are applied. Where a model computes in float16, the loss is
 scaled (`loss_scale.py`); what is reported of it is not. Where an average of the parameters is kept (`average.py`), it
 is what is evaluated.
+
+An optimizer sees gradients and parameters in float32 at least, and so is its state: in float16 the squares of small
+gradients are zero, and so is what Adam adds to their root. Only the updated parameters are rounded to their dtype.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +19,14 @@ import optax
 from jax import Array, lax
 
 from densefn.layer import Layer
+from densefn.precision import widen
 from densefn.training import average, loss_scale
 from densefn.training.average import Average
 from densefn.training.data import Rows
 from densefn.training.loss_scale import AnyLossScale, Dynamic, LossScale
 
 Measure = Callable[[Array, Array], Array]
+_wide = partial(jax.tree.map, widen)
 
 
 class State(NamedTuple):
@@ -72,7 +77,7 @@ def make_state(
     chosen = loss_scale.choose(scale, model)
     return State(
         params,
-        jax.tree.map(_strongly_typed, optimizer.init(params)),
+        jax.tree.map(_strongly_typed, optimizer.init(_wide(params))),
         jnp.zeros((), jnp.int32),
         loss_scale.start(chosen),
         average.start(ema, params),
@@ -110,8 +115,9 @@ def make_step(
 
     def step(state: State, rows: Rows) -> tuple[State, Array]:
         value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(state.params, rows)
+        gradient = _wide(gradient)
         asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, rows)}
-        updates, opt_state = with_extra.update(gradient, state.opt_state, state.params, **asked_for)
+        updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(state.params), **asked_for)
         params: Any = optax.apply_updates(state.params, updates)
         params = model.project(params)
         averaged = average.update(state.average, params)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Residual, Sequential
+from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Residual, Sequential, precision
 from densefn.cli import main
 from densefn.compose import as_layer
 from densefn.training import config, loop, loss_scale
@@ -128,6 +128,29 @@ def test_gradients_that_underflow_train_with_a_scale_and_not_without(rows):
     chex.assert_trees_all_close(state.params, wide.params, atol=5e-3)
     np.testing.assert_allclose(losses[:5], expected[:5], rtol=1e-2)
     assert state.step == 40
+
+
+@pytest.mark.parametrize("scale", [2.0**15, 2.0**20])
+def test_gradients_of_float16_parameters_are_unscaled_in_float32(scale):
+    # Neither 1e-9 nor 2**20 is in the range of float16.
+    narrow = lambda w: jnp.float32(1e-9) * jnp.sum(w.astype(jnp.float32))
+    _, gradient = loss_scale.value_and_grad(narrow, loss_scale.start(scale))(jnp.ones(3, jnp.float16))
+    # The scaled gradient is rounded once to float16, which has 11 bits.
+    np.testing.assert_allclose(gradient, 1e-9, rtol=2.0**-11)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("optimizer", [optax.adam(0.05), optax.adamw(0.05, weight_decay=1e-2)], ids=["adam", "adamw"])
+def test_optimizers_of_narrow_parameters_compute_in_float32(optimizer, dtype, rows):
+    # Squares of gradients of 1e-3, a thousandth of which Adam adds up, are zero in float16.
+    train = lambda name: trained(Dense(1, dtype=name), optimizer, weighted(1e-3), rows, steps=30, scale=2.0**10)
+    narrow, wide = train(dtype), train("float32")
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(narrow[0].opt_state)} == {"float32", "int32"}
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(narrow[0].params)} == {dtype}
+    # Each of 30 updates rounds parameters of order 1 by at most half a bit.
+    bound = 30 * float(jnp.finfo(dtype).eps) / 2
+    chex.assert_trees_all_close(jax.tree.map(precision.widen, narrow[0].params), wide[0].params, atol=bound)
+    assert np.isfinite(narrow[1]).all()
 
 
 class TestSkipping:
