@@ -32,7 +32,7 @@ _NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 # would make some of our products such sums by taking transposes before and after them away: it computes these in
 # float32, or refuses them. The axis of length 1 keeps it from choosing another layout; mapped axes go first.
 _row_major = Primitive("row_major")
-_row_major.def_impl(jax.jit(_row_major.bind))
+_row_major.def_impl(lambda x: x)
 _row_major.def_abstract_eval(lambda x: x)
 mlir.register_lowering(_row_major, mlir.lower_fun(lambda x: x, multiple_results=False))
 mlir.register_lowering(
@@ -179,7 +179,7 @@ def _varying_alike(*arrays: Array) -> Iterable[Array]:
 
 
 _product = Primitive("narrow_product")
-_product.def_impl(jax.jit(_product.bind, static_argnames=("axes", "compute_dtype", "out_sharding")))
+_product.def_impl(jax.jit(_narrow, static_argnames=("axes", "compute_dtype", "out_sharding")))
 _product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_narrow, **how))(x, w).out_avals[0])
 mlir.register_lowering(_product, mlir.lower_fun(_narrow, multiple_results=False))
 

@@ -147,6 +147,15 @@ class TestModes:
         np.testing.assert_allclose(exported.call(self.w), plain, **CLOSE)
 
 
+@pytest.mark.parametrize("dtype", NARROW)
+def test_without_jit_the_same_is_computed(dtype):
+    x, w = drawn(3, 4), drawn(4, 2, seed=1)
+    both = jax.value_and_grad(lambda x, w: jnp.sum(jnp.sin(dot(x, w, dtype))), (0, 1))
+    compiled = both(x, w)
+    with jax.disable_jit():
+        chex.assert_trees_all_close(both(x, w), compiled, **CLOSE)
+
+
 def gradients(f, *args):
     """The compiled program of a value and its gradients in both arguments."""
     step = jax.jit(jax.value_and_grad(lambda *args: jnp.sum(jnp.sin(f(*args))), (0, 1)))
