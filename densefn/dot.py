@@ -202,14 +202,14 @@ def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any
     return jnp.transpose(_bilinear(x, g, axes, compute_dtype, sharding), _inverse(order)).astype(w.aval.dtype)
 
 
-def _explicit(sharding: Any, order: Sequence[int | None], mesh: Any) -> NamedSharding | None:
-    """The sharding of an array whose axes are put into this order, None for a new one.
+def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
+    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
 
-    An array that is on no mesh is whole on this one; on a mesh without explicit axes there is nothing to say.
+    Of an array that is on no mesh, every device of this one holds the whole.
     """
     if AxisType.Explicit not in mesh.axis_types:
         return None
-    spec = [None if axis is None or sharding.mesh.empty else sharding.spec[axis] for axis in order]
+    spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
     return NamedSharding(mesh, PartitionSpec(*spec))
 
 
@@ -238,8 +238,9 @@ def _batched(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_
     moved = Axes(x_sum, w_sum, x_batch, w_batch)
     at = 0 if in_x and in_w else len(x_batch) + (0 if in_x else len(moved.x_free(x.ndim)))
     if out_sharding is not None:
-        order: list[int | None] = list(range(len(out_sharding.spec)))
-        out_sharding = _explicit(out_sharding, [*order[:at], None, *order[at:]], out_sharding.mesh)
+        spec = list(out_sharding.spec)
+        spec.insert(at, jax.typeof(x if in_x else w).sharding.spec[0])
+        out_sharding = NamedSharding(out_sharding.mesh, PartitionSpec(*spec))
     return _bilinear(x, w, moved, compute_dtype, out_sharding), at
 
 

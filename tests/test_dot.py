@@ -209,6 +209,24 @@ def test_sharded_gives_the_same(kind, spec):
         chex.assert_trees_all_close(jax.jit(gradient)(params, x), expected, **CLOSE)
 
 
+@pytest.mark.parametrize("mapped", [(0, None), (None, 0), (0, 0)], ids=str)
+def test_gradients_of_an_ensemble_on_several_devices_stay_there(mapped):
+    mesh = jax.make_mesh((2,), ("mesh",), axis_types=(jax.sharding.AxisType.Explicit,))
+    of_w, of_x = mapped
+    gradients = jax.grad(lambda w, x: jnp.sum(jnp.sin(dot(x, w, "bfloat16"))), (0, 1))
+    ensemble = jax.jit(jax.vmap(gradients, mapped))
+    w = drawn(4, 3) if of_w is None else drawn(6, 4, 3)
+    x = drawn(8, 4, seed=1) if of_x is None else drawn(6, 8, 4, seed=1)
+    expected = ensemble(w, x)
+    with jax.set_mesh(mesh):
+        place = lambda a, axis: a if axis is None else jax.device_put(a, jax.NamedSharding(mesh, P("mesh")))
+        placed = place(w, of_w), place(x, of_x)
+        ours = ensemble(*placed)
+        assert [a.sharding.spec for a in ours] == [P("mesh", None, None)] * 2
+        assert "all-gather" not in ensemble.lower(*placed).compile().as_text()
+    chex.assert_trees_all_close(ours, expected, **CLOSE)
+
+
 def test_pmap_is_the_loop():
     w, x = drawn(4, 3), drawn(2, 8, 4, seed=1)
     gradient = jax.grad(lambda w, x: jnp.sum(jnp.sin(dot(x, w, "bfloat16"))))
