@@ -55,16 +55,16 @@ LossScale = Fixed | Dynamic | None
 
 
 def check(given: Any) -> float | str:
-    """The check of a field: "dynamic" or a positive number.
+    """The check of a field: "dynamic" or a number from 2**-126 to 2**127, which float32 holds.
 
     >>> check("dynamic"), check(1024)
     ('dynamic', 1024.0)
     """
     if given == DYNAMIC:
         return DYNAMIC
-    expected = f'expected "{DYNAMIC}" or a finite number above 0, got {given!r}'
+    expected = f'expected "{DYNAMIC}" or a finite number above 0, got {given!r}; float32 takes 1.2e-38 to 1.7e38'
     try:
-        return checks.number(above=0)(given)
+        return checks.number(minimum=_LOWEST, maximum=_HIGHEST)(given)
     except TypeError:
         raise TypeError(expected) from None
     except ValueError:

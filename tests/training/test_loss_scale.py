@@ -235,12 +235,20 @@ class TestConfig:
         assert config.load(tmp_path / "a.toml") == written
         assert ("loss_scale" in config.dump(written)) == (given is not None)
 
-    @pytest.mark.parametrize("given", ["0", "-8", "inf", "nan", "static", "true", "[1]", "{}"])
+    @pytest.mark.parametrize("given", ["0", "-8", "inf", "nan", "static", "true", "[1]", "{}", "1e39", "1e-50"])
     def test_says_what_is_expected(self, given, settings, tmp_path, capsys):
         (tmp_path / "a.toml").write_text(config.dump(settings))
         assert main(["train", str(tmp_path / "a.toml"), "--set", f"train.loss_scale={given}"]) == 2
         expected = 'train.loss_scale: expected "dynamic" or a finite number above 0, got '
         assert expected in capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
+
+    @pytest.mark.parametrize("given", [2.0**-126, 2.0**127])
+    def test_the_last_powers_of_two_of_float32_are_scales(self, given):
+        assert loss_scale.start(loss_scale.check(given)).scale == given
+        outside = given * (2 if given > 1 else 0.5)
+        with pytest.raises(ValueError, match="float32 takes 1.2e-38 to 1.7e38"):
+            loss_scale.check(outside)
 
     def test_a_run_in_float16_is_scaled_and_its_folder_says_so(self, settings, tmp_path):
         plan = loop.prepare(settings)
