@@ -200,7 +200,8 @@ class Result:
 def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
     """Trains and leaves in the folder the config, the preparation of the rows, the metrics, the model and the report.
 
-    Stopped by Ctrl-C it finishes the epoch and leaves the same; a second Ctrl-C ends it at once.
+    Stopped by Ctrl-C it finishes the epoch and leaves the same; the next epoch has then begun on the device, and is
+    computed for nothing. A second Ctrl-C ends it at once.
 
     Args:
       plan: as `prepare` returns it.
@@ -262,7 +263,9 @@ def _stop_signal() -> Iterator[Event]:
     if current_thread() is not main_thread():  # only the main thread may handle signals
         yield stop
         return
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    # None is a handler that was not set from Python, which Python cannot set again.
+    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
+    signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield stop
     finally:

@@ -1,5 +1,7 @@
 """The loop over epochs, beside the same epochs by hand."""
 
+import signal
+
 import chex
 import jax
 import pytest
@@ -47,3 +49,33 @@ def test_the_next_epoch_is_dispatched_before_the_metrics_of_one_are_read(plan, m
         events.append(f"show {row['epoch']}")
     expected = "dispatch 1, dispatch 2, read, show 1, dispatch 3, read, show 2, dispatch 4, read, show 3, read, show 4"
     assert ", ".join(events) == expected
+
+
+def test_an_interrupt_while_the_handler_is_set_is_not_lost(monkeypatch):
+    setting, before = signal.signal, signal.getsignal(signal.SIGINT)
+    interrupts = iter([signal.SIGINT])
+
+    def interrupted(number, handler):
+        replaced = setting(number, handler)
+        for interrupt in interrupts:
+            signal.raise_signal(interrupt)
+        return replaced
+
+    monkeypatch.setattr(signal, "signal", interrupted)
+    with loop._stop_signal() as stop:
+        assert stop.is_set()
+        assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_after_a_handler_that_python_cannot_set_again_an_interrupt_ends_the_process(monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(signal, "getsignal", lambda _: None)
+            with loop._stop_signal() as stop:
+                signal.raise_signal(signal.SIGINT)
+                assert stop.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
