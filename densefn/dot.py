@@ -7,6 +7,9 @@ gradient of the output among them, are rounded to the compute dtype. With `lax.d
 a kernel that is cast before it has a gradient in the narrow dtype, and the gradient of a float32 output is multiplied
 in float32.
 
+In reverse mode a product is differentiated by `jax.grad`, `jax.vjp` and `jax.linearize`, not by `jax.linear_transpose`,
+for which a narrow product is not linear: transpose what `jax.linearize` returns.
+
 Reference: Micikevicius et al., "Mixed Precision Training", 2018.
 """
 
@@ -95,6 +98,9 @@ def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array
 
     Returns:
       The product, of float32, or of float64 if the compute dtype is.
+
+    >>> einsum("bi,iho->bho", jnp.ones((2, 3)), jnp.ones((3, 4, 5)), "bfloat16").shape
+    (2, 4, 5)
     """
     operands, y = equation.split("->")
     of_x, of_w = operands.split(",")
@@ -115,6 +121,13 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
       w: the second.
       axes: over which it sums, and the batch's.
       compute_dtype: to which both are rounded.
+
+    Returns:
+      The product with its axes as `Axes` has them, of float32, or of float64 if the compute dtype is.
+
+    >>> x, w = jnp.ones((3, 2)), jnp.ones((4, 3))
+    >>> product(x, w, Axes(x_sum=(0,), w_sum=(1,)), "bfloat16").shape
+    (2, 4)
     """
     compute_dtype = jnp.dtype(compute_dtype)
     if compute_dtype not in _NARROW:

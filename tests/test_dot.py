@@ -77,6 +77,13 @@ def test_value_and_both_gradients_are_numpy_s_over_any_axes(axes, x, w, equation
     np.testing.assert_allclose(of_w, np.einsum(f"{result},{x_letters}->{w_letters}", g64, x64), **CLOSE)
 
 
+def test_an_axis_of_x_alone_is_summed_before_it_is_rounded():
+    # In bfloat16 each term is 1 and their sum 250; in float32 it is 250.95, which is 251 in bfloat16.
+    x = jnp.full((2, 1, 250), 1.0038)
+    expected = rounded(np.asarray(x, np.float64).sum(axis=2), "bfloat16")
+    np.testing.assert_array_equal(einsum("abk,bc->ac", x, jnp.ones((1, 1)), "bfloat16"), expected)
+
+
 @pytest.mark.parametrize("x_axis", [None, 0, 1, 2, -1])
 @pytest.mark.parametrize("w_axis", [None, 0, 1, 2])
 def test_vmap_over_any_axis_of_either_operand_is_a_loop(x_axis, w_axis):

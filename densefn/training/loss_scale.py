@@ -11,7 +11,7 @@ finite gradients in a row it is doubled. A scale that is a number stays, and ski
 A scale is part of the training state, None where there is none, and changes by pure functions.
 
 Sources: `keras/src/optimizers/loss_scale_optimizer.py` of Keras 3.15; Micikevicius et al., "Mixed Precision Training",
-2017.
+2018.
 """
 
 from collections.abc import Callable, Iterator
