@@ -215,25 +215,6 @@ def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any
     return jnp.transpose(_bilinear(x, g, axes, compute_dtype, sharding), _inverse(order)).astype(w.aval.dtype)
 
 
-def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
-    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
-
-    Of an array that is on no mesh, every device of this one holds the whole.
-    """
-    if AxisType.Explicit not in mesh.axis_types:
-        return None
-    spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
-    return NamedSharding(mesh, PartitionSpec(*spec))
-
-
-def _inverse(order: Sequence[int]) -> list[int]:
-    return sorted(range(len(order)), key=order.__getitem__)
-
-
-def _last(count: int, rank: int) -> tuple[int, ...]:
-    return tuple(range(rank - count, rank))
-
-
 ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
 
 
@@ -258,3 +239,22 @@ def _batched(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_
 
 
 batching.primitive_batchers[_product] = _batched
+
+
+def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
+    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
+
+    Of an array that is on no mesh, every device of this one holds the whole.
+    """
+    if AxisType.Explicit not in mesh.axis_types:
+        return None
+    spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _inverse(order: Sequence[int]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+def _last(count: int, rank: int) -> tuple[int, ...]:
+    return tuple(range(rank - count, rank))
