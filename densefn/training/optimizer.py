@@ -25,7 +25,6 @@ import optax
 
 from densefn import checks
 from densefn.param import name_of
-from densefn.precision import widen
 from densefn.values import Problem, TableError, Value, build, fields, find
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
@@ -47,22 +46,6 @@ def kernels(params: Any) -> Any:
 
 
 MASKS: dict[str, Callable[[Any], Any] | None] = {"kernels": kernels, "all": None}
-
-
-def clip_by_norm(limit: float) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm` with the norm in float32 at least: that of float16 gradients would overflow at 256.
-
-    >>> gradient = {"kernel": jnp.full(4, 500, jnp.float16)}
-    >>> clip_by_norm(1.0).update(gradient, optax.EmptyState())[0]["kernel"]
-    Array([0.5, 0.5, 0.5, 0.5], dtype=float16)
-    """
-    clip = optax.clip_by_global_norm(limit)
-
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        clipped, state = clip.update(jax.tree.map(widen, updates), state, params)
-        return jax.tree.map(lambda c, u: c.astype(u.dtype), clipped, updates), state
-
-    return optax.GradientTransformation(clip.init, update)
 
 
 def _public(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -160,7 +143,7 @@ class Optimizer(Value):
         """The optimizer; alone, it is optax's own."""
         links = [self.call.make()]
         if self.clip_norm is not None:
-            links.insert(0, clip_by_norm(self.clip_norm))
+            links.insert(0, optax.clip_by_global_norm(self.clip_norm))
         if self.clip_value is not None:
             links.insert(0, optax.clip(self.clip_value))
         optimizer = optax.chain(*links) if links[1:] else links[0]
