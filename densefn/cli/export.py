@@ -1,0 +1,58 @@
+"""densefn export: a trained model as a file that others run."""
+
+import argparse
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from densefn.cli.console import fail, file_name, lacks, write
+from densefn.export import FORMATS, CheckError, export
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    runs = "\n".join(f"{name}:\n{textwrap.indent(made.usage, '  ')}" for name, made in FORMATS.items())
+    parser = commands.add_parser(
+        "export",
+        help="write a trained model as a file that others run",
+        description="Write a trained model as a file that others run, in batches of any size. It takes rows as\n"
+        "numbers in their own units, and gives a regression in the units of its target. The file is\n"
+        "read back and run beside the model before it is put in its place. (safetensors holds the\n"
+        "parameters and the layer's description; the other formats hold the program as well.)",
+        epilog=f"To run the file, for rows x of shape [batch, features]:\n\n{runs}\n"
+        "example: densefn export runs/houses --format onnx",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or its model.npz")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("-o", "--output", type=file_name, metavar="FILE", help="default: beside RUN's model.npz")
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    suffix, usage = FORMATS[arguments.format]
+    if arguments.output and arguments.output.suffix != suffix:
+        return fail(f"--output: expected the name of a file that ends in {suffix}, got {arguments.output}")
+    try:
+        from densefn.training.taken import take
+
+        model, preparation = take(arguments.run)
+        exported = export(model, arguments.format)
+    except ModuleNotFoundError as error:
+        return lacks(f"export to {arguments.format}", error, "export")
+    except ValueError as error:
+        return fail(str(error))
+    except CheckError as error:
+        return fail(f"{arguments.run}: nothing is written: {error}", 1)
+    folder = arguments.run if arguments.run.is_dir() else arguments.run.parent
+    path = arguments.output or folder / f"model{suffix}"
+    if status := write(exported.content, path):
+        return status
+    columns = f" of {textwrap.shorten(', '.join(preparation.features), 80)}" if preparation else ""
+    print(f"{path}: x {model.dtype} [{', '.join(map(str, model.axes))}]{columns}")
+    differ = f"differ by {exported.difference:.2g} at most"
+    print(f"read back and run for {exported.rows} rows: its outputs, of up to {exported.largest:.2g}, {differ}\n")
+    print(usage.replace('"FILE"', json.dumps(str(path), ensure_ascii=False)), end="")
+    return 0

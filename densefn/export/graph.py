@@ -1,0 +1,97 @@
+"""A graph of ONNX while it is built: its nodes, its constants, and the sizes of its free axes.
+
+Arrays of bfloat16 and float16 are tensors of float32 with values of the narrow dtype: operators compute in float32, and
+their results are rounded, as XLA does on a CPU. So a runtime needs no operators for narrow dtypes but Cast.
+
+Source: https://onnx.ai/onnx/operators
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from densefn.export.model import ExportError
+
+NARROW = {np.dtype(jnp.bfloat16): TensorProto.BFLOAT16, np.dtype(jnp.float16): TensorProto.FLOAT16}
+
+
+def element_type(dtype: Any) -> int:
+    """ONNX's number of the dtype that a tensor has for an array of this one."""
+    dtype = np.dtype(dtype)
+    return TensorProto.FLOAT if dtype in NARROW else helper.np_dtype_to_tensor_dtype(dtype)
+
+
+class Graph:
+    """Nodes and constants in the order in which they are made. Tensors are known by their names.
+
+    Args:
+      free: for the symbol of each free size, the axis of the graph's input that has it.
+      source: the name of the input.
+
+    Attributes:
+      nodes: the nodes.
+      constants: the constants.
+      thin: the tensors that stand for a wider array: their axes of length 1 are to be repeated.
+    """
+
+    def __init__(self, free: dict[str, int], source: str):
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self.thin: set[str] = set()
+        self._free, self._source = free, source
+        self._sizes: dict[str, str] = {}
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Adds a node with one output, whose name it returns."""
+        return self.several(1, operator, *inputs, **attributes)[0]
+
+    def several(self, count: int, operator: str, *inputs: str, **attributes: Any) -> list[str]:
+        """Adds a node with several outputs, whose names it returns."""
+        names = [f"{operator.lower()}_{len(self.nodes)}{f'_{i}' if count > 1 else ''}" for i in range(count)]
+        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
+        return names
+
+    def constant(self, value: Any, name: str | None = None) -> str:
+        """Adds a constant; one of a narrow dtype is stored in it."""
+        array = np.asarray(value)
+        name = name or f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(array, name))
+        return self.node("Cast", name, to=TensorProto.FLOAT) if array.dtype in NARROW else name
+
+    def integers(self, values: int | Sequence[int]) -> str:
+        """Adds a constant of axes, sizes or positions."""
+        return self.constant(np.asarray(values, np.int64))
+
+    def shape(self, sizes: Sequence[Any]) -> str:
+        """A tensor of the sizes of axes, some of which may be free.
+
+        Raises:
+          ExportError: for a size that is computed from free ones.
+        """
+        if all(isinstance(size, int) for size in sizes):
+            return self.integers(sizes)
+        return self.node("Concat", *map(self._size, sizes), axis=0)
+
+    def _size(self, size: Any) -> str:
+        if isinstance(size, int):
+            return self.integers([size])
+        symbol = str(size)
+        if symbol not in self._free:
+            raise ExportError(f"ONNX: expected axes whose sizes are numbers or those of the input, got {symbol}")
+        if symbol not in self._sizes:
+            axis = self._free[symbol]
+            self._sizes[symbol] = self.node("Shape", self._source, start=axis, end=axis + 1)
+        return self._sizes[symbol]
+
+    def rounded(self, name: str, dtype: Any) -> str:
+        """A tensor with its values rounded to a dtype, if it is a narrow one."""
+        if (narrow := NARROW.get(np.dtype(dtype))) is None:
+            return name
+        return self.node("Cast", self.node("Cast", name, to=narrow), to=TensorProto.FLOAT)
+
+    def full(self, name: str, sizes: Sequence[Any]) -> str:
+        """A tensor with its axes of length 1 repeated, if it stands for a wider array."""
+        return self.node("Expand", name, self.shape(sizes)) if name in self.thin and sizes else name

@@ -1,0 +1,120 @@
+"""Keras: a functional model of Keras's own layers in a `.keras` file, which needs no densefn to load.
+
+What serves the outputs alone is carried over: regularizers, constraints and initializers are left behind. A layer of
+mixed precision has Keras's policy of that name, which rounds where Keras does: before bias and activation as well.
+
+Source: `keras/src/models/functional.py` of Keras 3.15.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Any of Keras's backends does; JAX is here.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import keras
+import numpy as np
+
+from densefn import precision
+from densefn.activations import Activation, AnyActivation, name_of
+from densefn.compose import Function, Repeat, Residual, Sequential
+from densefn.dense import Dense
+from densefn.einsum import Einsum
+from densefn.export.model import ExportError, Model
+from densefn.layer import Layer, Params, Shape
+
+
+def write(model: Model, path: Path) -> None:
+    """Writes a model to a file.
+
+    Raises:
+      ExportError: names the layer that Keras cannot express.
+    """
+    x = z = keras.Input(batch_shape=model.input_shape, dtype=model.dtype.name, name="x")
+    if model.inputs:
+        mean, scale = model.inputs.arrays(model.dtype)
+        z = keras.ops.divide(keras.ops.subtract(x, mean), scale)
+    y = keras.ops.cast(_applied(model.layer, model.params, z, model.input_shape, ()), model.dtype.name)
+    if model.outputs:
+        mean, scale = model.outputs.arrays(model.dtype)
+        y = keras.ops.add(keras.ops.multiply(y, scale), mean)
+    keras.Model(x, y).save(path)
+
+
+def read(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The function of rows that a file holds."""
+    model: Any = keras.models.load_model(path)
+    return lambda x: np.asarray(keras.ops.convert_to_numpy(model(x)))
+
+
+def _applied(layer: Layer, params: Params, x: Any, shape: Shape, path: tuple[str, ...]) -> Any:
+    """A layer's output for Keras's symbolic input `x`, with the layers of Keras that compute it."""
+    name = "_".join((type(layer).__name__.lower(), *path))
+    match layer:
+        case Sequential():
+            for index, inner in layer.named():
+                x = _applied(inner, params.get(index, {}), x, shape, (*path, index))
+                shape = inner.output_shape(shape)
+            return x
+        case Repeat():
+            for i in range(layer.times):
+                x = _applied(layer.body, jax.tree.map(lambda w, i=i: w[i], params), x, shape, (*path, str(i)))
+            return x
+        case Residual():
+            y = _applied(layer.body, params, x, shape, path)
+            return keras.layers.Add(dtype=keras.backend.result_type(x.dtype, y.dtype))([x, y])
+    try:
+        match layer:
+            case Dense():
+                made: Any = keras.layers.Dense(layer.units, use_bias=layer.use_bias, **_common(layer, name))
+            case Einsum():
+                made = _einsum(layer, shape, name)
+            case Function():
+                return _activated(layer.function, x)
+            case _:
+                raise TypeError("it has no such layer")
+        y = made(x)
+        for variable, w in zip(made.weights, (params[key] for key in ("kernel", "bias") if key in params), strict=True):
+            variable.assign(np.asarray(w, np.promote_types(w.dtype, np.float32)).reshape(variable.shape))
+        return y if _has(layer.activation) else _activated(layer.activation, y)
+    except (TypeError, ValueError) as error:
+        place = f" at {'/'.join(path)!r}" if path else ""
+        raise ExportError(f"Keras cannot express {layer!r}{place}: {error}") from None
+
+
+def _einsum(layer: Einsum, shape: Shape, name: str) -> Any:
+    """Keras's layer of the same equation; it takes the first axis for the batch's, and has no ellipsis within."""
+    equation, axes = layer.axes(shape)
+    chosen = equation.kernel if layer.bias_axes is None else layer.bias_axes
+    bias_axes = "".join(axis for axis in equation.y if axis in chosen) if layer.use_bias else None
+    sizes = tuple(axes[axis] for axis in equation.y[1:])
+    return keras.layers.EinsumDense(str(equation), sizes, bias_axes=bias_axes, **_common(layer, name))
+
+
+def _common(layer: Dense | Einsum, name: str) -> dict[str, Any]:
+    """The arguments that all layers of Keras have."""
+    policy = next((name for name, policy in precision.NAMES.items() if policy == layer.policy), None)
+    if policy is None:
+        raise ValueError("its policies have names")
+    return {"name": name, "dtype": policy, "activation": layer.activation if _has(layer.activation) else None}
+
+
+def _has(activation: AnyActivation | None) -> bool:
+    """Whether a layer of Keras takes this activation; with glu it would announce a width that it does not have."""
+    return activation is None or (isinstance(activation, str) and activation not in ("glu", "sparsemax"))
+
+
+def _activated(activation: AnyActivation | None, x: Any) -> Any:
+    """An activation as a layer or an operation of its own."""
+    if isinstance(activation, str) and _has(activation):
+        return keras.layers.Activation(activation, dtype=x.dtype)(x)
+    name = name_of(activation)
+    if name is None:
+        raise TypeError("a function has no name there")
+    if name == "sparsemax":
+        raise ValueError("its sparsemax is another function, whose values do not sum to 1")
+    arguments = activation.arguments if isinstance(activation, Activation) else ()
+    return keras.activations.get(name)(x, **dict(arguments))

@@ -1,0 +1,113 @@
+"""What is exported: a layer with its parameters, as a function of rows in their own units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+from densefn.layer import Layer, Shape
+
+
+class ExportError(ValueError):
+    """A model that cannot be exported, or a format that cannot express it."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A mean and a scale for each entry of a last axis.
+
+    Attributes:
+      mean: `[n]`.
+      scale: `[n]`.
+    """
+
+    mean: Sequence[float]
+    scale: Sequence[float]
+
+    def arrays(self, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale as arrays `[n]`."""
+        return np.asarray(self.mean, dtype), np.asarray(self.scale, dtype)
+
+    def check(self, size: int | None, what: str) -> None:
+        """Checks that both have as many numbers as an axis has entries.
+
+        Raises:
+          ExportError: if they have not.
+        """
+        if {len(self.mean), len(self.scale)} != {size}:
+            counts = f"{len(self.mean)} and {len(self.scale)}"
+            raise ExportError(f"expected a mean and a scale for each of the {size} {what}, got {counts}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The function `x -> outputs.scale * layer((x - inputs.mean) / inputs.scale) + outputs.mean`.
+
+    Attributes:
+      layer: the layer.
+      params: its parameters.
+      input_shape: of its input; an axis that is None has any size.
+      inputs: what was taken from the inputs in training; None for nothing.
+      outputs: what the outputs are to be given back; None for nothing.
+
+    Raises:
+      ExportError: if mean and scale do not fit the shape.
+    """
+
+    layer: Layer
+    params: Any
+    input_shape: Shape
+    inputs: Affine | None = None
+    outputs: Affine | None = None
+
+    def __post_init__(self):
+        if self.inputs:
+            self.inputs.check(self.input_shape[-1], "features")
+        if self.outputs:
+            self.outputs.check(self.layer.output_shape(self.input_shape)[-1], "outputs")
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of rows and results: float64 for a model with such parameters, float32 for all others."""
+        wide = any(w.dtype == np.float64 for w in jax.tree.leaves(self.params))
+        return np.dtype(np.float64 if wide else np.float32)
+
+    @property
+    def axes(self) -> tuple[int | str, ...]:
+        """The shape of the input, with a name for each axis of any size, the first of which is the batch's."""
+        free = [axis for axis, size in enumerate(self.input_shape) if size is None]
+        names = {axis: f"n{i}" if i else "batch" for i, axis in enumerate(free)}
+        return tuple(names[axis] if size is None else size for axis, size in enumerate(self.input_shape))
+
+    @property
+    def symbolic(self) -> jax.ShapeDtypeStruct:
+        """An input whose free axes have symbols for sizes."""
+        sizes = ", ".join(map(str, self.axes))
+        return jax.ShapeDtypeStruct(jax.export.symbolic_shape(f"({sizes},)"), self.dtype)
+
+    def apply(self, params: Any, x: Array) -> Array:
+        """The function, of rows in their own units, `[..., features]`, in `dtype`."""
+        z = x
+        if self.inputs:
+            mean, scale = (jnp.broadcast_to(a, x.shape) for a in self.inputs.arrays(x.dtype))
+            z = (x - mean) / scale
+        y = self.layer.apply(params, z).astype(x.dtype)
+        if self.outputs:
+            mean, scale = (jnp.broadcast_to(a, y.shape) for a in self.outputs.arrays(y.dtype))
+            y = y * scale + mean
+        return y
+
+    def example(self, batch: int) -> np.ndarray:
+        """Rows such as training sees them: each feature normal, with its mean and its scale."""
+        free = dict.fromkeys(self.axes, 3) | {"batch": batch}
+        shape = tuple(free[size] if isinstance(size, str) else size for size in self.axes)
+        x = np.random.default_rng(batch).standard_normal(shape)
+        if self.inputs:
+            mean, scale = self.inputs.arrays(np.float64)
+            x = x * scale + mean
+        return x.astype(self.dtype)

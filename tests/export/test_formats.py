@@ -1,0 +1,72 @@
+"""A file is made only of an export that reproduces the model."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from densefn import Dense, Sequential
+from densefn.export import FORMATS, Affine, CheckError, ExportError, Model, export, onnx
+from tests.export.cases import NARROW, model
+
+# Keras's variables are arrays in the way of NumPy 1.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("dtype", [None, *NARROW])
+def test_every_format_passes(name, dtype):
+    layer, shape = NARROW[dtype] if dtype else (Sequential(Dense(64, "gelu"), Dense(3)), (None, 4))
+    made = export(model(layer, shape), name)
+    assert made.rows == 8
+    assert made.difference <= (0.1 if dtype else 1e-5)
+
+
+def wrong_kernel(made):
+    return dataclasses.replace(made, params=jax.tree.map(lambda w: w * 1.001, made.params))
+
+
+def wrong_activation(made):
+    return dataclasses.replace(made, layer=Sequential(Dense(64, jax.nn.gelu), Dense(3)))
+
+
+def wrong_units(made):
+    return dataclasses.replace(made, outputs=None)
+
+
+def wrong_width(made):
+    return dataclasses.replace(made, layer=made.layer.layers[0], params=made.params["0"], outputs=None)
+
+
+@pytest.mark.parametrize("wrong", [wrong_kernel, wrong_activation, wrong_units, wrong_width])
+def test_a_wrong_export_is_an_error(wrong, monkeypatch):
+    write = onnx.write
+    monkeypatch.setattr(onnx, "write", lambda made, path: write(wrong(made), path))
+    layer = Sequential(Dense(64, "gelu"), Dense(3))
+    made = model(layer, (None, 4), outputs=Affine((1e3, 0, 0), (1, 1, 1)))
+    with pytest.raises(CheckError, match="the exported model"):
+        export(made, "onnx")
+
+
+def test_outputs_that_are_not_finite_are_compared_as_well(monkeypatch):
+    made, finite = (model(Dense(3, lambda x, factor=factor: x * factor), (None, 4)) for factor in (np.inf, 1))
+    assert export(made, "onnx").difference == 0
+    write = onnx.write
+    monkeypatch.setattr(onnx, "write", lambda _, path: write(finite, path))
+    with pytest.raises(CheckError):
+        export(made, "onnx")
+
+
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        ({"inputs": Affine((1, 2), (1, 2))}, "each of the 4 features, got 2 and 2"),
+        ({"inputs": Affine((1,) * 4, (1,) * 3)}, "each of the 4 features, got 4 and 3"),
+        ({"outputs": Affine((1,), (1,))}, "each of the 3 outputs, got 1 and 1"),
+    ],
+)
+def test_means_and_scales_go_with_the_shape(affine, message):
+    layer = Dense(3)
+    with pytest.raises(ExportError, match=message):
+        Model(layer, layer.init(jax.random.key(0), (None, 4)), (None, 4), **affine)
