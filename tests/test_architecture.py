@@ -51,12 +51,15 @@ ROOMS = [
     {"training.average", "training.losses", "training.metrics"},
     {"training.stopping"},
     {"training.config", "training.step"},
-    {"training.goal", "training.report", "training.taken", "training.trained"},
+    {"training.inside", "training.report.reading"},
+    {"training.report.plot", "training.report.tables"},
+    {"training.report.page"},
+    {"training.goal", "training.report", "training.taken", "training.tensorboard", "training.trained"},
     {"training.loop"},
     {"training.progress"},
     {"cli.console"},
     {"cli.configs"},
-    {"cli.evaluate", "cli.explain", "cli.export", "cli.predict", "cli.train"},
+    {"cli.evaluate", "cli.explain", "cli.export", "cli.predict", "cli.report", "cli.train"},
     {"cli"},
 ]
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 import densefn
-from densefn.cli import configs, evaluate, explain, export, predict, train
+from densefn.cli import configs, evaluate, explain, export, predict, report, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +27,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"densefn {densefn.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, configs, evaluate, predict, export, explain):
+    for command in (train, configs, report, evaluate, predict, export, explain):
         command.add(commands)
     return parser

@@ -65,6 +65,7 @@ class Train(Value):
       best_metric: None is the metric of `early_stopping` or, without it, `val_loss`.
       ema: the decay of an exponential moving average of the parameters, one over the updates (`average.py`). Where it
         is given, the averaged parameters are what is evaluated and saved.
+      tensorboard: whether the run leaves an event file for TensorBoard as well.
     """
 
     epochs: Annotated[int, checks.whole(minimum=1)]
@@ -76,6 +77,7 @@ class Train(Value):
     keep: Annotated[str, checks.choice("last", "best")] = "last"
     best_metric: Annotated[str | None, checks.optional(checks.text)] = None
     ema: Annotated[float | None, checks.optional(checks.number(above=0, below=1))] = None
+    tensorboard: Annotated[bool, checks.flag] = False
 
     def check_together(self) -> None:
         if self.best_metric is not None and self.keep != "best":
@@ -111,11 +113,20 @@ class Config(Value):
 
     def meets_expectation(self, metrics: Mapping[str, float]) -> bool | None:
         """Whether the metrics of an epoch are as expected; None if nothing is or if they are of other names."""
-        match = _EXPECTATION.fullmatch(self.expect or "")
-        if match is None or match[1] not in metrics:
-            return None
-        compare = operator.le if match[2] == "<=" else operator.ge
-        return compare(metrics[match[1]], float(match[3]))
+        return is_met(self.expect or "", metrics)
+
+
+def is_met(expectation: str, metrics: Mapping[str, float]) -> bool | None:
+    """Whether metrics are as expected; None if nothing is or if they are of other names.
+
+    >>> is_met("val_accuracy >= 0.97", {"val_accuracy": 0.98})
+    True
+    """
+    match = _EXPECTATION.fullmatch(expectation)
+    if match is None or match[1] not in metrics:
+        return None
+    compare = operator.le if match[2] == "<=" else operator.ge
+    return compare(metrics[match[1]], float(match[3]))
 
 
 @dataclass(frozen=True)

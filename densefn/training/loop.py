@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from jax import Array
 
 from densefn import checkpoint
 from densefn.layer import Layer
-from densefn.training import data, goal, loss_scale, report
+from densefn.training import data, goal, inside, loss_scale, report, tensorboard
 from densefn.training.config import Config, dump
 from densefn.training.data import Dataset, Rows
 from densefn.training.goal import Measures
@@ -29,7 +29,10 @@ from densefn.training.stopping import until_over
 from densefn.values import Problem, TableError
 
 T = TypeVar("T")
-Metrics = dict[str, int | float]
+Metrics = dict[str, Any]
+
+# Of a regression so many validation rows are written down with their predictions.
+MOST_PREDICTIONS = 1000
 
 
 class RunError(Exception):
@@ -136,11 +139,16 @@ def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
                 "step": int(done),
                 **{name: float(values[name]) for name in ("train_loss", "val_loss", *plan.metrics) if name in values},
                 "seconds": round(time.perf_counter() - began, 3),
+                **{key: _floats(values[key]) for key in ("gradient_norms",) if key in values},
             },
         )
 
 
-def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Array]]]:
+def _floats(values: dict[str, Array]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Any]]]:
     """Dispatches the epochs, each with its evaluation as one program, on rows that stay on the device.
 
     The state is not donated: the one before is still to be looked at when the next epoch has begun.
@@ -149,15 +157,18 @@ def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Array]]]:
     step = make_step(plan.model, plan.optimizer, plan.loss)
     epoch = make_epoch(step, plan.config.data.batch_size)
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
+    gradient_norms = inside.make_gradient_norms(plan.model, plan.loss)
     shuffle = jax.random.fold_in(jax.random.key(settings.seed), 1)
 
     @jax.jit
-    def program(state: State, number: int, train: Rows, validation: Rows | None) -> tuple[State, dict[str, Array]]:
+    def program(state: State, number: int, train: Rows, validation: Rows | None) -> tuple[State, dict[str, Any]]:
         state, train_loss = epoch(state, train, jax.random.fold_in(shuffle, number))
         if validation is None:
             return state, {"train_loss": train_loss}
         val_loss, measured = evaluate(trained_params(plan.model, state), validation)
-        return state, {"train_loss": train_loss, "val_loss": val_loss, **measured}
+        first = jax.tree.map(lambda column: column[: plan.config.data.batch_size], train)
+        norms = gradient_norms(state, first)
+        return state, {"train_loss": train_loss, "val_loss": val_loss, **measured, "gradient_norms": norms}
 
     state = jax.jit(lambda: first_state(plan))()
     for number in range(1, settings.epochs + 1):
@@ -214,7 +225,33 @@ def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
     _make(run_dir)
     checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
     checkpoint.write(run_dir / "preparation.json", json.dumps(plan.dataset.preparation.to_table()).encode())
-    input_shape = (None, plan.dataset.features)
+    with tensorboard.events(run_dir) if plan.config.train.tensorboard else nullcontext() as events:
+        metrics, (state, kept), stopped = _follow(plan, run_dir, lambda row: (events and events.row(row), show(row)))
+        params = trained_params(plan.model, state)
+        checkpoint.save(run_dir / "model.npz", plan.model, params, (None, plan.dataset.features))
+        arrays = inside.arrays(plan.model, params, plan.dataset.validation.x)
+        if events:
+            events.histograms(arrays, kept["step"])
+    histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
+    for name, content in {"result.json": kept, "histograms.json": histograms, **_held_out(plan, params)}.items():
+        checkpoint.write(run_dir / name, json.dumps(_finite(content)).encode())
+    report.write_own(run_dir)
+    if not math.isfinite(metrics[-1]["train_loss"]):
+        raise RunError(
+            f"the loss is {metrics[-1]['train_loss']} in epoch {len(metrics)}; try a smaller "
+            f"optimizer.learning_rate. What was done is in {run_dir}"
+        )
+    return Result(run_dir, metrics, kept, stopped)
+
+
+def _follow(
+    plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]
+) -> tuple[list[Metrics], tuple[State, Metrics], bool]:
+    """Trains, logs and shows each epoch.
+
+    Returns:
+      The rows of all epochs, state and row of the one to be saved, and whether the user stopped it before the last.
+    """
     metrics: list[Metrics] = []
     kept: list[tuple[State, Metrics]] = []
     stopped, settings = False, plan.config.train
@@ -223,32 +260,26 @@ def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
         for state, row, is_kept in until_over(train(plan), settings.early_stopping, kept_by):
             kept = [(state, row)] if is_kept else kept
             metrics.append(row)
-            log.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
+            log.write(json.dumps(_finite(row)) + "\n")
             log.flush()
             show(row)
             stopped = stop.is_set() and len(metrics) < settings.epochs
             if stopped or not math.isfinite(row["train_loss"]):
                 break
-    [(state, row)] = kept
-    params = trained_params(plan.model, state)
-    checkpoint.save(run_dir / "model.npz", plan.model, params, input_shape)
-    matrix = _confusion(plan, params)
-    if matrix is not None:
-        checkpoint.write(run_dir / "confusion_matrix.json", json.dumps(matrix).encode())
-    report.write(run_dir, plan.config, input_shape, metrics, kept=row, confusion=matrix)
-    if not math.isfinite(metrics[-1]["train_loss"]):
-        raise RunError(
-            f"the loss is {metrics[-1]['train_loss']} in epoch {len(metrics)}; try a smaller "
-            f"optimizer.learning_rate. What was done is in {run_dir}"
-        )
-    return Result(run_dir, metrics, row, stopped)
+    return metrics, kept[0], stopped
 
 
-def _confusion(plan: Plan, params: Any) -> list[list[int]] | None:
-    """How many validation rows of each class are taken for each class; None for a regression."""
-    rows = plan.dataset.validation
-    matrix = jax.jit(lambda params, rows: confusion_matrix(plan.model.apply(params, rows.x), rows.y))
-    return jax.device_get(matrix(params, rows)).tolist() if plan.dataset.classes else None
+def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
+    """The content of the JSON file about the validation rows, by its name."""
+    rows, preparation = plan.dataset.validation, plan.dataset.preparation
+    outputs = jax.jit(plan.model.apply)(params, rows.x)
+    if plan.dataset.classes:
+        return {"confusion_matrix.json": jax.device_get(confusion_matrix(outputs, rows.y)).tolist()}
+    some = slice(MOST_PREDICTIONS)
+    targets, predictions = (
+        preparation.decode(jax.device_get(column[some])).values.tolist() for column in (rows.y, outputs)
+    )
+    return {"predictions.json": {"names": preparation.targets, "targets": targets, "predictions": predictions}}
 
 
 @contextmanager
@@ -288,5 +319,10 @@ def _make(run_dir: Path) -> None:
         raise RunError(f"{run_dir}: expected a folder that can be made: {error.strerror}") from None
 
 
-def _finite(value: int | float) -> int | float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: Any) -> Any:
+    """What is written as JSON, with None for the numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

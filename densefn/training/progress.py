@@ -38,5 +38,5 @@ def closing_line(config: Config, result: Result) -> str:
 
 
 def _line(row: Metrics) -> str:
-    values = {name: value for name, value in row.items() if name not in ("epoch", "step", "seconds")}
+    values = {name: value for name, value in row.items() if name not in ("epoch", "step", "seconds", "gradient_norms")}
     return "  ".join(f"{name} {value:.4f}" for name, value in values.items())

@@ -97,6 +97,16 @@ def trained_params(model: Layer, state: State) -> Any:
     return state.params if state.average is None else model.project(average.read(state.average, state.params))
 
 
+def make_objective(model: Layer, loss: Measure) -> Callable[[Any, Rows], Array]:
+    """Makes `objective(params, rows) -> loss with penalties`: what is minimised."""
+
+    def objective(params: Any, rows: Rows) -> Array:
+        value, penalty = model.forward(params, rows.x)
+        return loss(value, rows.y) + penalty
+
+    return objective
+
+
 def make_step(
     model: Layer, optimizer: optax.GradientTransformation, loss: Measure
 ) -> Callable[[State, Rows], tuple[State, Array]]:
@@ -108,10 +118,7 @@ def make_step(
     is, with and without a scale: no scale mends it.
     """
     with_extra = optax.with_extra_args_support(optimizer)
-
-    def objective(params: Any, rows: Rows) -> Array:
-        value, penalty = model.forward(params, rows.x)
-        return loss(value, rows.y) + penalty
+    objective = make_objective(model, loss)
 
     def step(state: State, rows: Rows) -> tuple[State, Array]:
         value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(state.params, rows)

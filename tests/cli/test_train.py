@@ -50,10 +50,12 @@ class TestRun:
             "config.toml",
             "confusion_matrix.json",
             "curves.png",
+            "histograms.json",
             "metrics.jsonl",
             "model.npz",
             "preparation.json",
             "report.html",
+            "result.json",
         ]
 
     def test_its_model_is_explained_like_that_of_its_config(self, run_dir, capsys):
@@ -64,7 +66,7 @@ class TestRun:
         assert "parameters, all trainable" in explained
 
     def test_metrics_are_a_row_an_epoch(self, run_dir):
-        keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds"]
+        keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds", "gradient_norms"]
         assert [list(row) for row in rows(run_dir)] == [keys, keys]
         assert [(row["epoch"], row["step"]) for row in rows(run_dir)] == [(1, 23), (2, 46)]
 
@@ -95,7 +97,7 @@ class TestRun:
         for part in ("val_accuracy", "<svg", "17,226", "learning_rate = 0.001", "kernel [64, 128]"):
             assert part in page
         height, width, _ = matplotlib.image.imread(run_dir / "curves.png").shape
-        assert (width, height) == (1500, 540)
+        assert (width, height) == (1980, 465)
 
 
 def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, capsys):

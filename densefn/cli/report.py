@@ -1,0 +1,45 @@
+"""densefn report: runs compared in a web page."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from densefn.cli.console import fail, file_name, lacks, write
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "report",
+        help="compare runs in a web page",
+        description="Compare runs in a web page that needs no other file: final figures, what differs in the configs, "
+        "curves, confusion or residuals, gradient norms and histograms of weights and outputs by layer.",
+        epilog="example: densefn report runs/digits-* -o comparison.html",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=file_name,
+        metavar="FILE",
+        help="the page (default: report.html, of one run in its folder, of several in the current one)",
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        from densefn.training import report
+    except ModuleNotFoundError as error:
+        return lacks("a report", error, "train")
+    runs = arguments.runs
+    output = arguments.output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
+    try:
+        page = report.page(report.read_all(runs))
+    except report.ReportError as error:
+        return fail(str(error))
+    status = write(page.encode(), output)
+    if not status:
+        print(f"open {output}")
+    return status

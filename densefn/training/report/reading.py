@@ -1,0 +1,149 @@
+"""What a run has left in its folder, as far as it is there: older and interrupted runs lack some of it."""
+
+import json
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densefn import checkpoint
+from densefn.summary import Summary, summary
+from densefn.training.data import Preparation, read_preparation
+from densefn.training.data.table import DataError
+
+Row = dict[str, Any]
+
+
+class ReportError(ValueError):
+    """A folder of which no report can be made."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a regression says of validation rows.
+
+    Attributes:
+      names: of the targets.
+      targets: `[rows, targets]`, in the targets' own units.
+      predictions: of the same shape; NaN where one is not finite.
+    """
+
+    names: list[str]
+    targets: np.ndarray
+    predictions: np.ndarray
+
+    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and predictions of one target, `[rows]` each."""
+        index = self.names.index(name)
+        return self.targets[:, index], self.predictions[:, index]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to report of.
+
+    Attributes:
+      name: of the folder.
+      config: the table of its config file.
+      text: of its config file.
+      metrics: a row an epoch, at least one; a value that is not finite is NaN.
+      kept: the row of the epoch whose model is saved; the last one where that is not known.
+      model: a summary of it, or None.
+      preparation: of its rows, or None.
+      confusion: how many validation rows of each class are taken for each class, or None.
+      predictions: of a regression, or None.
+      histograms: of the `weights` and the `outputs`, by path; empty where there are none.
+    """
+
+    name: str
+    config: dict[str, Any]
+    text: str
+    metrics: Sequence[Row]
+    kept: Row
+    model: Summary | None
+    preparation: Preparation | None
+    confusion: list[list[int]] | None
+    predictions: Predictions | None
+    histograms: dict[str, dict[str, Any]]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, or their numbers where the preparation is missing."""
+        named = self.preparation.classes if self.preparation else None
+        return list(named or map(str, range(len(self.confusion or []))))
+
+
+def read_all(folders: Sequence[Path]) -> list[Run]:
+    """Reads the runs in some folders, each with a name of its own: of two of the same name, the whole path.
+
+    Raises:
+      ReportError: if one is no run, or is there twice.
+    """
+    resolved = [folder.resolve() for folder in folders]
+    if len(set(resolved)) < len(resolved):
+        raise ReportError(f"expected each run once, got {' '.join(map(str, folders))}")
+    names = [folder.name for folder in resolved]
+    shown = [str(path) if names.count(path.name) > 1 else path.name for path in resolved]
+    return [read(folder, name) for folder, name in zip(folders, shown, strict=True)]
+
+
+def read(folder: Path, name: str) -> Run:
+    """Reads what is in a folder.
+
+    Raises:
+      ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
+    """
+    if not (folder / "config.toml").is_file() or not (folder / "metrics.jsonl").is_file():
+        raise ReportError(f"{folder}: expected the folder of a run, with config.toml and metrics.jsonl")
+    try:
+        text = (folder / "config.toml").read_text(encoding="utf-8")
+        config = tomllib.loads(text)
+        metrics = _rows(folder / "metrics.jsonl")
+        model = folder / "model.npz"
+        preparation = folder / "preparation.json"
+        return Run(
+            name,
+            config,
+            text,
+            metrics,
+            _kept(metrics, _json(folder / "result.json")),
+            summary(*checkpoint.describe(model)) if model.exists() else None,
+            read_preparation(preparation) if preparation.exists() else None,
+            _json(folder / "confusion_matrix.json"),
+            _predictions(_json(folder / "predictions.json")),
+            _json(folder / "histograms.json") or {},
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, DataError) as error:
+        raise ReportError(f"{folder}: expected the files of a run that densefn wrote: {error}") from None
+
+
+def _rows(path: Path) -> list[Row]:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # an interrupted run may end within a line
+    if not whole:
+        raise ValueError(f"{path.name} has no epoch yet")
+    return [_numbers(json.loads(line)) for line in whole]
+
+
+def _numbers(row: Row) -> Row:
+    """A row with NaN for null."""
+    return {key: _numbers(v) if isinstance(v, dict) else math.nan if v is None else v for key, v in row.items()}
+
+
+def _kept(metrics: Sequence[Row], result: Row | None) -> Row:
+    kept = [row for row in metrics if result and row["epoch"] == result["epoch"]]
+    return kept[0] if kept else metrics[-1]
+
+
+def _predictions(given: dict[str, Any] | None) -> Predictions | None:
+    if given is None:
+        return None
+    return Predictions(given["names"], np.array(given["targets"], float), np.array(given["predictions"], float))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

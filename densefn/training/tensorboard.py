@@ -1,0 +1,51 @@
+"""TensorBoard's event files, as an option: the figures of each epoch as they come, and at the end the histograms.
+
+Tags are the names of `metrics.jsonl`, `gradient_norms/<parameter>`, `weights/<parameter>` and `outputs/<layer>`; the
+step is the number of updates.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+_NO_FIGURE = ("epoch", "step", "seconds")
+
+
+class Events:
+    """The event file of a run."""
+
+    def __init__(self, writer: "SummaryWriter"):
+        self._writer = writer
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        """Writes the figures of an epoch; they can be read at once."""
+        for name, value in row.items():
+            if isinstance(value, Mapping):
+                for below, norm in value.items():
+                    self._writer.add_scalar(f"{name}/{below}", norm, row["step"])
+            elif name not in _NO_FIGURE:
+                self._writer.add_scalar(name, value, row["step"])
+        self._writer.flush()
+
+    def histograms(self, arrays: Mapping[str, Mapping[str, Any]], step: int) -> None:
+        """Writes a histogram of each array, by kind and path, of its finite values; none where there is none."""
+        for kind, by_path in arrays.items():
+            for path, array in by_path.items():
+                values = np.asarray(array, np.float64)
+                if np.isfinite(values).any():
+                    self._writer.add_histogram(f"{kind}/{path}", values[np.isfinite(values)], step)
+
+
+@contextmanager
+def events(folder: Path) -> Iterator[Events]:
+    """An event file in a folder."""
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        yield Events(writer)

@@ -1,0 +1,321 @@
+"""What a run leaves to be looked at, against NumPy, `jax.grad` and scikit-learn, and the page that shows it."""
+
+import json
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from densefn import Dense, Repeat, Residual, Sequential
+from densefn.cli import main
+from densefn.training import config, inside, loop, report
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def train(name, folder, *overrides):
+    settings = [word for each in overrides for word in ("--set", each)]
+    assert main(["train", str(CONFIGS / f"{name}.toml"), "--run-dir", str(folder), *settings]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    return train("digits", tmp_path_factory.mktemp("runs") / "classes", "train.epochs=2")
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    return train("diabetes", tmp_path_factory.mktemp("runs") / "numbers", "train.epochs=3")
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def shown(*folders):
+    return report.page(report.read_all(folders))
+
+
+class TestOutputs:
+    def test_by_path_are_those_of_the_layers_one_after_the_other(self):
+        last = Residual(Sequential(Dense(3), "relu"))
+        model = Sequential(Dense(3, "tanh"), Repeat(Residual(Dense(3, use_bias=False)), times=2), last)
+        params = model.init(jax.random.key(0), (None, 2))
+        x = jax.random.normal(jax.random.key(1), (4, 2))
+        got = inside.outputs(model, params, x)
+        # In float64; a few roundings of float32.
+        p = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
+        first = np.tanh(x @ p["0"]["kernel"] + np.tile(p["0"]["bias"], (4, 1)))
+        second = first + first @ p["1"]["kernel"][0]
+        third = second + second @ p["1"]["kernel"][1]
+        dense = third @ p["2"]["0"]["kernel"] + np.tile(p["2"]["0"]["bias"], (4, 1))
+        expected = {
+            "0": first,
+            "1": np.stack([second - first, third - second]),
+            "2/0": dense,
+            "2/1": np.maximum(dense, 0),
+        }
+        assert list(got) == list(expected)
+        chex.assert_trees_all_close(dict(got), expected, atol=1e-6)
+
+    def test_of_a_layer_alone_have_no_path(self):
+        model = Dense(3)
+        params = model.init(jax.random.key(0), (None, 2))
+        x = jnp.ones((4, 2))
+        assert list(inside.outputs(model, params, x)) == [""]
+        assert list(inside.arrays(model, params, x)["outputs"]) == ["model"]
+
+
+class TestHistogram:
+    def test_counts_as_numpy_does(self):
+        values = np.random.default_rng(0).normal(size=1000)
+        counts, edges = np.histogram(values, 20)  # Rice's rule: twice the cube root of 1000
+        assert inside.histogram(values) == {"edges": edges.tolist(), "counts": counts.tolist()}
+
+    @pytest.mark.parametrize("values", [[], [math.nan], [math.inf, -math.inf]])
+    def test_of_nothing_finite_is_none(self, values):
+        assert inside.histogram(values) is None
+
+    def test_of_one_value_and_of_bfloat16(self):
+        assert sum(inside.histogram(jnp.full(7, 2, jnp.bfloat16))["counts"]) == 7
+
+
+class TestRun:
+    def test_gradient_norms_are_those_of_the_loss_with_penalties_on_the_first_batch(self):
+        plan = loop.prepare(config.load(CONFIGS / "diabetes.toml", ["train.epochs=1"]))
+        [(state, row)] = loop.train(plan)
+        size = plan.config.data.batch_size
+        x, y = (np.asarray(column[:size]) for column in plan.dataset.train)
+
+        def loss(params):
+            value, penalty = plan.model.forward(params, x)
+            return jnp.mean((value - y) ** 2) + penalty
+
+        gradient = jax.grad(loss)(state.params)
+        expected = {
+            f"{layer}/{name}": np.linalg.norm(g) for layer, each in gradient.items() for name, g in each.items()
+        }
+        assert row["gradient_norms"] == pytest.approx(expected, rel=1e-4)  # compiled with the rest, and by itself
+        assert plan.model.forward(state.params, x)[1] > 0
+
+    def test_gradient_norms_are_not_scaled_by_the_loss_scale(self):
+        plain, scaled = (
+            next(loop.train(loop.prepare(config.load(CONFIGS / "diabetes.toml", [*more, "train.epochs=1"]))))[1]
+            for more in ([], ["train.loss_scale=1024"])
+        )
+        assert scaled["gradient_norms"] == pytest.approx(plain["gradient_norms"], rel=1e-3)
+
+    def test_histograms_count_all_weights_and_outputs(self, classes):
+        found = read(classes, "histograms.json")
+        with np.load(classes / "model.npz") as arrays:
+            for path, each in found["weights"].items():
+                assert sum(each["counts"]) == arrays[path].size
+                assert (each["edges"][0], each["edges"][-1]) == (arrays[path].min(), arrays[path].max())
+        held_out = sum(map(sum, read(classes, "confusion_matrix.json")))
+        assert {path: sum(each["counts"]) / held_out for path, each in found["outputs"].items()} == {
+            "0": 128,
+            "1": 64,
+            "2": 10,
+        }
+
+    def test_the_result_is_the_row_of_the_saved_model(self, classes):
+        assert read(classes, "result.json") == rows(classes)[-1]
+
+    def test_predictions_are_in_the_units_of_the_target(self, numbers):
+        told = read(numbers, "predictions.json")
+        targets, predictions = np.array(told["targets"]), np.array(told["predictions"])
+        assert targets.shape == predictions.shape == (88, 1)
+        # The progress of diabetes is a whole number from 25 to 346.
+        np.testing.assert_allclose(targets, np.round(targets), atol=1e-3)
+        assert targets.min() >= 25 - 1e-3
+        assert targets.max() <= 346 + 1e-3
+        r2 = 1 - np.sum((targets - predictions) ** 2) / np.sum((targets - targets.mean()) ** 2)
+        assert r2 == pytest.approx(rows(numbers)[-1]["val_r2"], abs=1e-5)
+
+
+class Page(HTMLParser):
+    """The elements of a page, each closed."""
+
+    VOID = ("meta", "line", "path", "use", "rect", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.texts = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def headings(page):
+    return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+class TestPage:
+    def test_of_one_run_of_classes(self, classes):
+        page = shown(classes)
+        assert headings(page) == [
+            "Result",
+            "Curves",
+            "Confusion of the validation rows",
+            "Gradient norms",
+            "Weights",
+            "Outputs of the layers on validation rows",
+            "Model",
+            "Config",
+        ]
+        assert page == (classes / "report.html").read_text()
+
+    def test_of_several_has_what_differs_and_the_best_of_each_column(self, classes, numbers, tmp_path):
+        other = shutil.copytree(classes, tmp_path / "other")
+        (other / "config.toml").write_text((other / "config.toml").read_text().replace("units = 64", "units = 63"))
+        better = {**rows(other)[-1], "val_loss": 0.001, "val_accuracy": 0.5}
+        (other / "metrics.jsonl").write_text(json.dumps(better) + "\n")
+        page = shown(classes, numbers, other)
+        assert "Residuals of the validation rows" in headings(page)
+        for cell in ('<th scope="row">model.layers.1.units</th><td>64</td><td>1</td><td>63</td>', "0.001 ★"):
+            assert cell in page
+        assert f"{rows(classes)[-1]['val_accuracy']:.4g} ★" in page
+        assert "0.5 ★" not in page
+        assert "model.layers.0.units</th><td>128</td><td>32</td><td>128</td>" in page
+        assert "train.seed" not in page.partition("<h2>Curves")[0]
+
+    def test_of_runs_with_the_same_config_says_so(self, classes, tmp_path):
+        assert "The configs are the same." in shown(classes, shutil.copytree(classes, tmp_path / "again"))
+
+    def test_is_whole_and_needs_no_other_file(self, classes, numbers):
+        page = Page(shown(classes, numbers))
+        for tag, attributes in page.tags:
+            assert tag not in ("script", "link", "img", "iframe")
+            assert not {"src", "href"} & attributes.keys()
+            assert attributes.get("xlink:href", "#").startswith("#")
+        pictures = [attributes for tag, attributes in page.tags if tag == "svg" and "role" in attributes]
+        assert all(attributes["aria-label"] for attributes in pictures)
+        assert len(pictures) == 4 + 2 + 6 + 6 + 3
+
+    def test_follows_the_scheme_of_its_reader(self, classes, numbers):
+        page = shown(classes, numbers)
+        styles, _, body = page.partition("</style>")
+        assert "prefers-color-scheme: dark" in styles
+        # No color of its own in a picture, and each variable has a value in both schemes.
+        assert not re.search(r"(?:stroke|fill): ?#", body)
+        used = set(re.findall(r"var\((--c?\w+)\)", body))
+        light, _, dark = styles.partition("prefers-color-scheme: dark")
+        assert {"--ink", "--line", "--c0", "--c1"} <= used
+        assert all(f"{name}: #" in light and f"{name}: #" in dark for name in used)
+
+    def test_ids_in_its_pictures_are_not_the_same(self, classes, numbers):
+        ids = [attributes["id"] for _, attributes in Page(shown(classes, numbers)).tags if "id" in attributes]
+        assert all(f"#{each}" in shown(classes, numbers) for each in set(ids))
+
+    def test_text_of_the_config_is_text(self, classes, tmp_path):
+        run = shutil.copytree(classes, tmp_path / "<b>bold")
+        text = (run / "config.toml").read_text()
+        (run / "config.toml").write_text(re.sub("shows = .*", 'shows = "<script>alert(1)</script>"', text))
+        page = shown(run, classes)
+        assert "<script>" not in page
+        assert "<b>" not in page
+        assert "&lt;b&gt;bold" in page
+
+    def test_more_classes_than_can_be_read_are_a_list_of_the_most_frequent_confusions(self, classes, tmp_path):
+        run = shutil.copytree(classes, tmp_path / "run")
+        (run / "preparation.json").unlink()
+        matrix = np.eye(40, dtype=int) * 5
+        (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
+        assert "No row is taken for another class." in shown(run)
+        matrix[3, 17] = 9
+        (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
+        assert '<th scope="row">3</th><td>17</td><td class="number">9</td>' in shown(run)
+
+    def test_of_an_interrupted_run_has_what_there_is(self, classes, tmp_path):
+        run = tmp_path / "run"
+        run.mkdir()
+        shutil.copy(classes / "config.toml", run)
+        (run / "metrics.jsonl").write_text(json.dumps(rows(classes)[0]) + '\n{"epoch": 2, "st')
+        assert headings(shown(run)) == ["Result", "Curves", "Gradient norms", "Config"]
+
+    def test_a_loss_that_was_not_finite_is_shown(self, numbers, tmp_path):
+        run = shutil.copytree(numbers, tmp_path / "run")
+        row = {**rows(run)[0], "train_loss": None, "val_loss": None, "gradient_norms": {"0/kernel": None}}
+        (run / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        page = shown(run, numbers)
+        assert "no finite value" in shown(run)
+        assert '<td class="number">nan</td>' in page
+
+
+class TestCommand:
+    def test_writes_the_page_where_it_is_told(self, classes, numbers, tmp_path, capsys):
+        output = tmp_path / "page.html"
+        assert main(["report", str(classes), str(numbers), "-o", str(output)]) == 0
+        assert capsys.readouterr().out == f"open {output}\n"
+        assert output.read_text() == shown(classes, numbers)
+
+    def test_writes_one_run_into_its_folder_and_several_into_the_current_one(
+        self, classes, numbers, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        run = shutil.copytree(classes, tmp_path / "run")
+        (run / "report.html").unlink()
+        assert main(["report", "run"]) == 0
+        assert (run / "report.html").exists()
+        assert main(["report", "run", str(numbers)]) == 0
+        assert (tmp_path / "report.html").read_text() == shown(run, numbers)
+
+    def test_runs_of_the_same_name_have_their_whole_paths(self, classes, tmp_path):
+        again = shutil.copytree(classes, tmp_path / classes.name)
+        assert f'<th scope="row">{again.resolve()}</th>' in shown(classes, again)
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            ("config.toml", None, "expected the folder of a run, with config.toml and metrics.jsonl"),
+            ("metrics.jsonl", "", "expected the files of a run that densefn wrote: metrics.jsonl has no epoch yet"),
+            ("metrics.jsonl", "7\n", "expected the files of a run that densefn wrote: "),
+            ("config.toml", "a = ", "expected the files of a run that densefn wrote: "),
+            ("model.npz", "no", "expected the files of a run that densefn wrote: "),
+            ("preparation.json", "{}", "expected the files of a run that densefn wrote: "),
+            ("predictions.json", "[1]", "expected the files of a run that densefn wrote: "),
+        ],
+    )
+    def test_a_folder_that_is_no_run_is_named(self, case, numbers, tmp_path, capsys):
+        name, content, message = case
+        run = shutil.copytree(numbers, tmp_path / "run")
+        (run / name).unlink()
+        if content is not None:
+            (run / name).write_text(content)
+        assert main(["report", str(run), "-o", str(tmp_path / "page.html")]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.startswith(f"{run}: {message}")
+        assert captured.err.count("\n") == 1
+        assert not (tmp_path / "page.html").exists()
+
+    def test_the_same_run_twice(self, numbers, capsys):
+        assert main(["report", str(numbers), str(numbers)]) == 2
+        assert capsys.readouterr().err == f"expected each run once, got {numbers} {numbers}\n"
+
+    def test_a_page_that_cannot_be_written(self, numbers, tmp_path, capsys):
+        output = tmp_path / "none" / "page.html"
+        assert main(["report", str(numbers), "-o", str(output)]) == 2
+        assert capsys.readouterr().err == f"--output {output}: No such file or directory\n"
