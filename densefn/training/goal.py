@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import jax.numpy as jnp
 from jax import Array
 
 from densefn.training import losses, metrics
@@ -27,7 +28,7 @@ def choose(config: Config, dataset: Dataset) -> tuple[Config, Loss, Measures]:
     """
     with _at("loss"):
         loss = losses.choose(config.loss, classifies=bool(dataset.classes))
-        fitted = loss.fitted(dataset.train.y, dataset.outputs)
+        fitted = loss.fitted(jnp.asarray(dataset.train.y), dataset.outputs)
     with _at("train", "metrics"):
         names = metrics.choose(config.train.metrics, classes=dataset.classes)
     _check_watched(config, ("train_loss", "val_loss", *(f"val_{name}" for name in names)))

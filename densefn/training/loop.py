@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -20,11 +23,12 @@ from densefn import checkpoint
 from densefn.layer import Layer
 from densefn.training import data, goal, inside, loss_scale, report, tensorboard
 from densefn.training.config import Config, dump
-from densefn.training.data import Dataset, Rows
+from densefn.training.data import Dataset, Rows, Stream
 from densefn.training.goal import Measures
 from densefn.training.losses import Loss
 from densefn.training.metrics import confusion_matrix
-from densefn.training.step import State, make_epoch, make_evaluate, make_state, make_step, trained_params
+from densefn.training.passes import make_epoch, make_evaluate, outputs
+from densefn.training.step import State, make_state, make_step, trained_params
 from densefn.training.stopping import until_over
 from densefn.values import Problem, TableError
 
@@ -33,6 +37,10 @@ Metrics = dict[str, Any]
 
 # Of a regression so many validation rows are written down with their predictions.
 MOST_PREDICTIONS = 1000
+# After so many steps at least, evaluated epochs look at the gradient of one batch again: it costs as much as a step.
+STEPS_A_LOOK = 50
+# Of so many validation rows the outputs of the layers are counted.
+MOST_EXAMPLES = 8192
 
 
 class RunError(Exception):
@@ -107,7 +115,7 @@ def _check_step(plan: Plan) -> None:
     step = make_step(plan.model, plan.optimizer, plan.loss)
     try:
         state = jax.eval_shape(lambda: first_state(plan))
-        after, _ = jax.eval_shape(step, state, plan.dataset.validation)
+        after, _ = jax.eval_shape(step, state, plan.dataset.train.take(np.arange(1)))
     except Exception as error:  # whatever optax raises, the user's arguments are the cause
         raise TableError([Problem(("optimizer",), f"a training step fails with these arguments: {error}")]) from None
     if after != state:
@@ -125,12 +133,14 @@ def first_state(plan: Plan) -> State:
 def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
     """Trains, and yields the state and the metrics after each epoch.
 
-    The order of the rows depends on the seed and the number of the epoch. The next epoch is dispatched before the host
-    waits for the metrics of the last one, so the device is not idle while they are read and shown. The metrics of an
-    epoch without an evaluation are those of the training rows alone.
+    The order of the rows depends on the seed and the number of the epoch alone. Of rows on the device the next epoch is
+    dispatched before the host waits for the metrics of the last one, so the device is not idle while they are read and
+    shown; of a stream it begins after them. The metrics of an epoch without an evaluation are those of the training
+    rows alone; the norms of the gradient, of the first batch, are there where it was looked at.
     """
     began = time.perf_counter()
-    for number, (state, measured) in enumerate(_one_ahead(_epochs(plan)), 1):
+    epochs = _epochs(plan) if plan.dataset.is_streamed else _one_ahead(_epochs(plan))
+    for number, (state, measured) in enumerate(epochs, 1):
         done, values = jax.device_get((state.step, measured))
         yield (
             state,
@@ -149,32 +159,28 @@ def _floats(values: dict[str, Array]) -> dict[str, float]:
 
 
 def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Any]]]:
-    """Dispatches the epochs, each with its evaluation as one program, on rows that stay on the device.
+    """Dispatches the epochs, each with its evaluation.
 
     The state is not donated: the one before is still to be looked at when the next epoch has begun.
     """
-    settings = plan.config.train
-    step = make_step(plan.model, plan.optimizer, plan.loss)
-    epoch = make_epoch(step, plan.config.data.batch_size)
+    settings, rows = plan.config.train, plan.dataset.train
+    epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), plan.config.data.batch_size)
+    kept = jax.jit(partial(trained_params, plan.model))
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
-    gradient_norms = inside.make_gradient_norms(plan.model, plan.loss)
-    shuffle = jax.random.fold_in(jax.random.key(settings.seed), 1)
-
-    @jax.jit
-    def program(state: State, number: int, train: Rows, validation: Rows | None) -> tuple[State, dict[str, Any]]:
-        state, train_loss = epoch(state, train, jax.random.fold_in(shuffle, number))
-        if validation is None:
-            return state, {"train_loss": train_loss}
-        val_loss, measured = evaluate(trained_params(plan.model, state), validation)
-        first = jax.tree.map(lambda column: column[: plan.config.data.batch_size], train)
-        norms = gradient_norms(state, first)
-        return state, {"train_loss": train_loss, "val_loss": val_loss, **measured, "gradient_norms": norms}
-
+    gradient_norms = jax.jit(inside.make_gradient_norms(plan.model, plan.loss))
+    first = _first(rows, plan.config.data.batch_size)
+    batches, next_look = -(-len(rows.y) // plan.config.data.batch_size), 0
     state = jax.jit(lambda: first_state(plan))()
     for number in range(1, settings.epochs + 1):
-        is_evaluated = number % settings.evaluate_every == 0 or number == settings.epochs
-        validation = plan.dataset.validation if is_evaluated else None
-        state, measured = program(state, number, plan.dataset.train, validation)
+        order = np.random.default_rng((settings.seed, number)).permutation(len(rows.y))
+        state, train_loss = epoch(state, rows, order)
+        measured: dict[str, Any] = {"train_loss": train_loss}
+        if number % settings.evaluate_every == 0 or number == settings.epochs:
+            val_loss, values = evaluate(kept(state), plan.dataset.validation)
+            measured |= {"val_loss": val_loss, **values}
+            if number * batches >= next_look:
+                measured["gradient_norms"] = gradient_norms(state, first)
+                next_look = number * batches + STEPS_A_LOOK
         yield state, measured
 
 
@@ -229,7 +235,7 @@ def run(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
         metrics, (state, kept), stopped = _follow(plan, run_dir, lambda row: (events and events.row(row), show(row)))
         params = trained_params(plan.model, state)
         checkpoint.save(run_dir / "model.npz", plan.model, params, (None, plan.dataset.features))
-        arrays = inside.arrays(plan.model, params, plan.dataset.validation.x)
+        arrays = inside.arrays(plan.model, params, _first(plan.dataset.validation, MOST_EXAMPLES).x)
         if events:
             events.histograms(arrays, kept["step"])
     histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
@@ -272,14 +278,19 @@ def _follow(
 def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
     """The content of the JSON file about the validation rows, by its name."""
     rows, preparation = plan.dataset.validation, plan.dataset.preparation
-    outputs = jax.jit(plan.model.apply)(params, rows.x)
     if plan.dataset.classes:
-        return {"confusion_matrix.json": jax.device_get(confusion_matrix(outputs, rows.y)).tolist()}
-    some = slice(MOST_PREDICTIONS)
+        matrix = confusion_matrix(outputs(plan.model, params, rows), jnp.asarray(rows.y))
+        return {"confusion_matrix.json": jax.device_get(matrix).tolist()}
+    some = _first(rows, MOST_PREDICTIONS)
     targets, predictions = (
-        preparation.decode(jax.device_get(column[some])).values.tolist() for column in (rows.y, outputs)
+        preparation.decode(jax.device_get(column)).values.tolist()
+        for column in (some.y, outputs(plan.model, params, some))
     )
     return {"predictions.json": {"names": preparation.targets, "targets": targets, "predictions": predictions}}
+
+
+def _first(rows: Rows | Stream, most: int) -> Rows:
+    return rows.take(np.arange(min(most, len(rows.y))))
 
 
 @contextmanager

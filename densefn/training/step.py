@@ -1,4 +1,4 @@
-"""Training as pure functions: a step, an epoch, an evaluation. They compile, nest and batch like any others.
+"""A training step as a pure function, which compiles, nests and batches like any other.
 
 A loss and a metric are functions of outputs and targets. What is minimised is the loss plus the penalties of the
 layers; after each update the constraints of the layers are applied. Where a model computes in float16, the loss is
@@ -9,7 +9,7 @@ An optimizer sees gradients and parameters in float32 at least, and so is its st
 gradients are zero, and so is what Adam adds to their root. Only the updated parameters are rounded to their dtype.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -152,44 +152,3 @@ def _skipped_unless_finite(gradient: Any, after: State, before: State) -> State:
     finite = loss_scale.is_finite(gradient)
     kept = jax.tree.map(partial(jnp.where, finite), after, before)
     return kept._replace(loss_scale=loss_scale.adjust(before.loss_scale, finite))
-
-
-def make_epoch(
-    step: Callable[[State, Rows], tuple[State, Array]], batch_size: int
-) -> Callable[[State, Rows, Array], tuple[State, Array]]:
-    """Makes `epoch(state, rows, key) -> (state, loss)`: one pass over the rows in an order drawn from the key.
-
-    Every row is used once; where the batch size does not divide their number, the last step takes those that are left.
-    The loss is the mean over the rows, each seen by the parameters of its own step.
-    """
-
-    def epoch(state: State, rows: Rows, key: Array) -> tuple[State, Array]:
-        count = len(rows.y)
-        order = jax.random.permutation(key, count)
-        full = count // batch_size
-        batches = order[: full * batch_size].reshape(full, batch_size)
-        state, losses = lax.scan(lambda state, index: step(state, _take(rows, index)), state, batches)
-        total = jnp.sum(losses) * batch_size
-        left = order[full * batch_size :]
-        if len(left):
-            state, last = step(state, _take(rows, left))
-            total = total + last * len(left)
-        return state, total / count
-
-    return epoch
-
-
-def _take(rows: Rows, index: Array) -> Rows:
-    return jax.tree.map(lambda column: column[index], rows)
-
-
-def make_evaluate(
-    model: Layer, loss: Measure, metrics: Mapping[str, Measure]
-) -> Callable[[Any, Rows], tuple[Array, dict[str, Array]]]:
-    """Makes `evaluate(params, rows) -> (loss with penalties, metrics)`."""
-
-    def evaluate(params: Any, rows: Rows) -> tuple[Array, dict[str, Array]]:
-        value, penalty = model.forward(params, rows.x)
-        return loss(value, rows.y) + penalty, {name: metric(value, rows.y) for name, metric in metrics.items()}
-
-    return evaluate

@@ -12,10 +12,8 @@ from densefn import checkpoint
 from densefn.layer import Layer
 from densefn.training import config, data, losses, metrics
 from densefn.training.config import Config, ConfigFile
-from densefn.training.data import DataError, Decoded, Preparation, Rows, Table
-from densefn.training.step import make_evaluate
-
-_ROWS_AT_ONCE = 8192
+from densefn.training.data import DataError, Decoded, Preparation, Rows, Stream, Table
+from densefn.training.passes import make_evaluate
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,9 @@ class Trained:
         Raises:
           DataError: names row and column of what does not go with the training rows.
         """
-        x = self.preparation.inputs(table)
         apply = jax.jit(self.model.apply)
-        starts = range(0, len(x), _ROWS_AT_ONCE)
-        outputs = [np.asarray(apply(self.params, x[start : start + _ROWS_AT_ONCE])) for start in starts]
+        parts = (part for _, part in table.parts(len(self.preparation.features)))
+        outputs = [np.asarray(apply(self.params, self.preparation.inputs(part))) for part in parts]
         return self.preparation.decode(np.concatenate(outputs))
 
     def evaluate(self, table: Table | None = None) -> dict[str, float]:
@@ -61,13 +58,13 @@ class Trained:
         rows = self._held_out() if table is None else self._rows(table)
         loss = losses.choose(self.config.loss, classifies=self.preparation.classes is not None)
         measures = {name: metrics.get(name).measure for name in self.config.train.metrics or ()}
-        value, measured = jax.jit(make_evaluate(self.model, loss, measures))(self.params, rows)
+        value, measured = make_evaluate(self.model, loss, measures)(self.params, rows)
         return {"loss": float(value), **{name: float(number) for name, number in measured.items()}}
 
-    def _rows(self, table: Table) -> Rows:
-        return Rows(jax.device_put(self.preparation.inputs(table)), jax.device_put(self.preparation.labels(table)))
+    def _rows(self, table: Table) -> Stream:
+        return Stream(table, np.arange(len(table)), self.preparation.labels(table), self.preparation)
 
-    def _held_out(self) -> Rows:
+    def _held_out(self) -> Rows | Stream:
         with self.file.locating():
             dataset = data.load(self.config.data)
         if dataset.preparation != self.preparation:

@@ -99,7 +99,7 @@ def test_held_out_and_new_rows_are_evaluated(trained, tmp_path, capsys):
 
 
 WRONG = {
-    "no column": ("length,wild\n1,true\n", "new.csv: unknown column 'color'; there are: length, wild"),
+    "no column": ("length,wild,kind\n1,true,rose\n", "new.csv: unknown column 'color'; there are: length, wild, kind"),
     "a word": (HEADER + "1,red,true,rose\nlong,red,true,rose\n", "new.csv:3: column 'length': expected a number"),
     "ragged": (HEADER + "1,red\n", "new.csv:2: expected 4 fields as in the header, got 2"),
     "empty": ("", "new.csv: "),

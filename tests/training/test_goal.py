@@ -17,7 +17,8 @@ from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.losses import BinaryCrossEntropy, CrossEntropy, Huber
 from densefn.training.optimizer import as_optimizer
-from densefn.training.step import make_epoch, make_step, trained_params
+from densefn.training.passes import make_epoch
+from densefn.training.step import make_step, trained_params
 from densefn.training.stopping import EarlyStopping
 
 OPTIMIZER = as_optimizer({"name": "adam", "learning_rate": 0.05})
@@ -48,8 +49,8 @@ class TestMeasures:
         chosen = plan(metrics=["accuracy", "f1", "top_2_accuracy"])
         result = loop.run(chosen, tmp_path / "run", print)
         names = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_f1", "val_top_2_accuracy", "seconds"]
-        names.append("gradient_norms")
-        assert [list(row) for row in rows(tmp_path / "run")] == [names] * 6
+        for row in rows(tmp_path / "run"):
+            assert [name for name in row if name != "gradient_norms"] == names
         layer, params = checkpoint.load(tmp_path / "run" / "model.npz")
         x, y = chosen.dataset.validation
         outputs = np.asarray(layer.apply(params, x))
@@ -114,10 +115,10 @@ class TestAverage:
         chosen = regression(ema=0.9)
         result = loop.run(chosen, tmp_path / "run", print)
         step = make_step(chosen.model, chosen.optimizer, chosen.loss)
-        epoch, shuffle = jax.jit(make_epoch(step, 16)), jax.random.fold_in(jax.random.key(0), 1)
-        state = loop.first_state(chosen)
+        epoch, state = make_epoch(step, 16), loop.first_state(chosen)
         for number in range(1, 7):
-            state, _ = epoch(state, chosen.dataset.train, jax.random.fold_in(shuffle, number))
+            order = np.random.default_rng((0, number)).permutation(len(chosen.dataset.train.y))
+            state, _ = epoch(state, chosen.dataset.train, order)
         _, params = checkpoint.load(tmp_path / "run" / "model.npz")
         # Some hundred Adam steps in float32, compiled in two ways.
         chex.assert_trees_all_close(params, trained_params(chosen.model, state), rtol=1e-3, atol=1e-4)

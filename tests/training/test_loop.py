@@ -1,9 +1,11 @@
 """The loop over epochs, beside the same epochs by hand."""
 
 import signal
+from dataclasses import replace
 
 import chex
 import jax
+import numpy as np
 import pytest
 
 from densefn import Dense
@@ -11,7 +13,8 @@ from densefn.training import loop
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.optimizer import as_optimizer
-from densefn.training.step import make_epoch, make_evaluate, make_step
+from densefn.training.passes import make_epoch, make_evaluate
+from densefn.training.step import make_step
 
 
 @pytest.fixture
@@ -23,13 +26,14 @@ def plan():
 def test_every_epoch_s_state_and_metrics_are_those_of_the_functions_one_by_one(plan):
     given = list(loop.train(plan))
     assert [row["epoch"] for _, row in given] == [1, 2, 3, 4]
-    epoch = jax.jit(make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 16))
-    evaluate = jax.jit(make_evaluate(plan.model, plan.loss, plan.metrics))
-    state, shuffle = loop.first_state(plan), jax.random.fold_in(jax.random.key(5), 1)
+    epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 16)
+    evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
+    state = loop.first_state(plan)
     for number, (after, row) in enumerate(given, 1):
-        state, loss = epoch(state, plan.dataset.train, jax.random.fold_in(shuffle, number))
+        order = np.random.default_rng((5, number)).permutation(120)
+        state, loss = epoch(state, plan.dataset.train, order)
         val_loss, measured = evaluate(state.params, plan.dataset.validation)
-        # Float32, compiled in two ways.
+        # The first state is drawn in float32, compiled in two ways.
         chex.assert_trees_all_close(after, state, rtol=1e-5)
         expected = {"train_loss": loss, "val_loss": val_loss, **measured}
         chex.assert_trees_all_close({name: row[name] for name in expected}, jax.device_get(expected), rtol=1e-5)
@@ -49,6 +53,12 @@ def test_the_next_epoch_is_dispatched_before_the_metrics_of_one_are_read(plan, m
         events.append(f"show {row['epoch']}")
     expected = "dispatch 1, dispatch 2, read, show 1, dispatch 3, read, show 2, dispatch 4, read, show 3, read, show 4"
     assert ", ".join(events) == expected
+
+
+def test_the_gradient_is_looked_at_after_each_fifty_steps_of_evaluated_epochs(plan):
+    train = replace(plan.config.train, epochs=20, evaluate_every=2)
+    given = [row for _, row in loop.train(replace(plan, config=replace(plan.config, train=train)))]
+    assert [row["epoch"] for row in given if "gradient_norms" in row] == [2, 10, 18]  # of 8 steps each
 
 
 def test_an_interrupt_while_the_handler_is_set_is_not_lost(monkeypatch):

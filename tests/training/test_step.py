@@ -12,8 +12,8 @@ from densefn import L2, Dense, MaxNorm, Sequential
 from densefn.training import data
 from densefn.training.data import Bundled, Rows
 from densefn.training.losses import CrossEntropy, SquaredError
-from densefn.training.metrics import accuracy, r2
-from densefn.training.step import make_epoch, make_evaluate, make_state, make_step
+from densefn.training.metrics import r2
+from densefn.training.step import make_state, make_step
 
 MODEL = Sequential(
     Dense(5, "tanh", kernel_regularizer=L2(0.1), activity_regularizer="l1"), Dense(3, kernel_constraint=MaxNorm(0.5))
@@ -52,36 +52,6 @@ def test_a_step_minimises_loss_and_penalty_and_projects(state, rows):
     chex.assert_trees_all_close(after.params, params, **close)
     chex.assert_trees_all_close((value, after.step), (loss, jnp.int32(1)), **close)
     chex.assert_trees_all_close(after.opt_state, opt_state, **close)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 16])
-def test_an_epoch_is_its_steps_and_uses_every_row_once(batch_size, state, rows, key):
-    seen = []
-
-    def step(state, batch):
-        jax.debug.callback(lambda x: seen.extend(x[:, 0].tolist()), batch.x)
-        return make_step(MODEL, OPTIMIZER, CrossEntropy())(state, batch)
-
-    after, loss = jax.block_until_ready(make_epoch(step, batch_size)(state, rows, key))
-    jax.effects_barrier()
-    np.testing.assert_allclose(sorted(seen), np.sort(rows.x[:, 0]))
-    assert after.step == -(-10 // batch_size)
-
-    order, total = jax.random.permutation(key, 10), 0.0
-    plain = jax.jit(make_step(MODEL, OPTIMIZER, CrossEntropy()))
-    for begin in range(0, 10, batch_size):
-        index = order[begin : begin + batch_size]
-        state, value = plain(state, Rows(rows.x[index], rows.y[index]))
-        total += value * len(index)
-    # Ten Adam steps in float32, compiled in two ways.
-    chex.assert_trees_all_close((after.params, loss), (state.params, total / 10), rtol=1e-4, atol=1e-5)
-
-
-def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
-    value, penalty = MODEL.forward(state.params, rows.x)
-    loss, measured = make_evaluate(MODEL, CrossEntropy(), {"a": accuracy})(state.params, rows)
-    np.testing.assert_allclose(loss, metrics.log_loss(rows.y, jax.nn.softmax(value)) + penalty, rtol=1e-5)
-    np.testing.assert_allclose(measured["a"], metrics.accuracy_score(rows.y, value.argmax(axis=1)), rtol=1e-6)
 
 
 def test_regression_losses_and_metrics_are_scikit_learn_s(rows):

@@ -9,8 +9,9 @@ from densefn.training.data.bundled import SOURCES
 from densefn.training.data.by_name import Bundled, Mnist, Parity, Teacher, TwoMoons
 from densefn.training.data.by_path import ArrayFile, TableFile
 from densefn.training.data.files import read
-from densefn.training.data.loading import Dataset, Rows, described, load
+from densefn.training.data.loading import Dataset, described, load
 from densefn.training.data.preparation import Preparation, read_preparation
+from densefn.training.data.rows import Rows, Stream, on_device
 from densefn.training.data.section import Data
 from densefn.training.data.settings import as_data, with_absolute_paths
 from densefn.training.data.table import DataError, Table
@@ -28,6 +29,7 @@ __all__ = [
     "Parity",
     "Preparation",
     "Rows",
+    "Stream",
     "Table",
     "TableFile",
     "Teacher",
@@ -35,6 +37,7 @@ __all__ = [
     "as_data",
     "described",
     "load",
+    "on_device",
     "read",
     "read_preparation",
     "with_absolute_paths",

@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 
@@ -29,11 +29,12 @@ def is_idx(path: Path) -> bool:
 
 
 def read_npy(path: Path) -> Table:
-    """Reads one array, which has no name."""
+    """Maps one array, which has no name, into memory: its rows are read when they are taken."""
     shown = shown_path(path)
     try:
         with path.open("rb") as file:
-            array = _array(file, path.stat().st_size, shown)
+            shape, order, dtype = _header(file, path.stat().st_size, shown)
+            array = np.memmap(file, dtype, "r", file.tell(), shape, order)
     except _BROKEN as error:
         raise _broken(shown, "an array as numpy.save writes it", error) from None
     return Table(shown, {"": array})
@@ -48,7 +49,8 @@ def read_npz(path: Path) -> Table:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
-                    arrays[name] = _array(file, member.file_size, f"{shown}: {name}")
+                    shape, order, dtype = _header(file, member.file_size, f"{shown}: {name}")
+                    arrays[name] = np.frombuffer(file.read(), dtype).reshape(shape, order=order)
     except _BROKEN as error:
         raise _broken(shown, "arrays as numpy.savez writes them", error) from None
     if not arrays:
@@ -68,7 +70,8 @@ def read_idx(path: Path) -> Table:
     return table
 
 
-def _array(file: IO[bytes], size: int, shown: str) -> np.ndarray:
+def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """Shape, order and dtype of the array of numbers that follows and ends the file."""
     version = np.lib.format.read_magic(file)
     header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = header(file)
@@ -80,8 +83,7 @@ def _array(file: IO[bytes], size: int, shown: str) -> np.ndarray:
         raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {rest} follow")
     if not shape or 0 in shape:
         raise DataError(f"{shown}: expected an array [rows, ...] of at least one row, got the shape {shape}")
-    data = np.frombuffer(file.read(expected), dtype)
-    return data.reshape(shape, order="F" if fortran else "C")
+    return shape, "F" if fortran else "C", dtype
 
 
 def _idx(path: Path) -> np.ndarray:

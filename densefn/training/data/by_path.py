@@ -98,12 +98,18 @@ class ArrayFile(FileData):
       inputs: the name of the array of inputs in an `.npz` file.
       target: the name of the array of targets in an `.npz` file. For an `.npy` file another `.npy` file, with a path
         as `path` has it, or the number of the target's column, -1 for the last.
+      stream: whether the rows stay in their `.npy` file, which must not change meanwhile, and go to the device part by
+        part, the next while the last is computed; training gives the same bits. None streams rows that take more than a
+        quarter of the device's memory.
     """
 
     inputs: Annotated[str, checks.text] = "x"
     target: Annotated[str | int, _array_target] = "y"
+    stream: Annotated[bool | None, checks.optional(checks.flag)] = None
 
     def check_together(self) -> None:
+        if self.stream and not self._is_npy:
+            raise ValueError(f"expected an .npy file to stream from, got {self.title}; numpy.save writes one")
         if isinstance(self.target, int):
             if not self._is_npy:
                 raise ValueError(f"expected the name of the array of targets, got {self.target!r}")
@@ -127,6 +133,9 @@ class ArrayFile(FileData):
     def read_validation(self) -> Table | None:
         table = FileData.read_validation(self)
         return table if table is None or isinstance(self.target, int) else self._with_target(table)
+
+    def streams(self, size: int, memory: float) -> bool:
+        return self._is_npy and (size > memory / 4 if self.stream is None else self.stream)
 
     def _with_target(self, table: Table) -> Table:
         """The inputs and the targets alone, found to be of equally many rows."""

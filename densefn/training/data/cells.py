@@ -70,6 +70,14 @@ def canonical(values: np.ndarray) -> pl.Series:
     return pl.Series(written, dtype=pl.String)
 
 
+def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
+    """The place of the first number in `[rows, columns]` that is not finite in float32, if there is one."""
+    if array.min() >= -LARGEST and array.max() <= LARGEST:  # neither is so where there is a NaN
+        return None
+    row, column = np.argwhere(~(np.abs(array) <= LARGEST))[0]
+    return int(row), int(column)
+
+
 def kind(table: Table, name: str) -> str:
     """What a column holds: "number", "flag", "text", "date" or "nothing".
 

@@ -145,7 +145,7 @@ class Block(Column):
     def encode(self, table: Table) -> np.ndarray:
         array = self._numbers(table)
         flat = array.reshape(len(array), -1)
-        flat = flat.astype(np.float32 if flat.dtype.kind in "bu" and flat.dtype.itemsize < 4 else np.float64)
+        flat = flat.astype(np.float32 if np.can_cast(flat.dtype, np.float32) else np.float64, copy=False)
         return checked_array(table, self.name, flat)
 
     def _numbers(self, table: Table) -> np.ndarray:
@@ -154,7 +154,7 @@ class Block(Column):
         array = table.array(self.name)
         if self.target is not None and array.ndim == 2 and array.shape[1] == self.shape[0] + 1:
             array = np.delete(array, self.target, axis=1)
-        if array.dtype.kind not in "biuf" or array.shape[1:] not in (self.shape, (int(np.prod(self.shape)),)):
+        if array.dtype.kind not in "biuf" or (array.shape[1:] or (1,)) not in (self.shape, (int(np.prod(self.shape)),)):
             expected = f"numbers of the shape [rows, {', '.join(map(str, self.shape))}]"
             raise table.refused(f"{self.name}: expected {expected}, got {array.dtype} of the shape {list(array.shape)}")
         return array
@@ -178,9 +178,8 @@ def as_column(given: Any) -> Column:
 
 def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
     """The array `[rows, columns]`, if all of its numbers are finite ones of float32."""
-    wrong = np.argwhere(~(np.abs(array) <= cells.LARGEST))
-    if len(wrong):
-        row, column = map(int, wrong[0])
+    if beyond := cells.beyond_float32(array):
+        row, column = beyond
         raise table.error(row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}")
     return array
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,25 +98,53 @@ def fit_arrays(
     if 0 in shape:
         raise table.refused(f"{inputs}: expected columns beside the target, got the shape {list(array.shape)}")
     block = Block(inputs, shape, None if labels is None else tuple(labels), column)
-    if array.dtype != np.uint8:
-        return _with_scale((block,), table, train, fitted)
-    [mean], [scale] = moments(block.encode(table)[train].reshape(-1, 1))
-    return Preparation((block,), (float(mean),) * len(block.names), (float(scale),) * len(block.names), fitted)
+    return _with_scale((block,), table, train, fitted, is_one_unit=array.dtype == np.uint8)
 
 
-def _with_scale(columns: tuple[Column, ...], table: Table, train: np.ndarray, target: Target) -> Preparation:
-    mean, scale = moments(encode(columns, table)[train])
-    is_scaled = [flag for column in columns for flag in column.is_scaled]
+def _with_scale(
+    columns: tuple[Column, ...], table: Table, train: np.ndarray, target: Target, *, is_one_unit: bool = False
+) -> Preparation:
+    """Fits mean and scale of the columns, or of all of them together, in one pass over the file, which checks it."""
+    is_scaled = np.array([flag for column in columns for flag in column.is_scaled])
+    is_train = np.zeros(len(table), bool)
+    is_train[train] = True
+    found = _Moments()
+    for place, part in table.parts(len(is_scaled)):
+        values = encode(columns, part)[is_train[place]]
+        found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
+    mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target)
 
 
-def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the columns of `[rows, columns]`, in float64; the deviation of a constant is 1."""
-    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    # A constant's deviation may be a rounding error of its mean, not 0.
-    constant = deviation <= len(values) * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(constant, 1.0, deviation)
+class _Moments(NamedTuple):
+    """Of the columns of some rows, in float64.
+
+    Attributes:
+      rows: how many.
+      mean: of each column.
+      squares: the sum of the squared distances from it.
+    """
+
+    rows: int = 0
+    mean: Any = 0.0
+    squares: Any = 0.0
+
+    def with_rows(self, values: np.ndarray) -> "_Moments":
+        """The moments of the rows with others `[rows, columns]` among them, after Chan, Golub and LeVeque (1979)."""
+        if not len(values):
+            return self
+        mean = values.mean(axis=0, dtype=np.float64)
+        rows, distance = self.rows + len(values), mean - self.mean
+        squares = np.square(values - mean).sum(axis=0) + np.square(distance) * (self.rows * len(values) / rows)
+        return _Moments(rows, self.mean + distance * (len(values) / rows), self.squares + squares)
+
+    def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation; that of a constant is 1."""
+        deviation = np.sqrt(self.squares / self.rows)
+        # A constant's deviation may be a rounding error of its mean, not 0.
+        constant = deviation <= self.rows * np.finfo(np.float64).eps * np.abs(self.mean)
+        return self.mean, np.where(constant, 1.0, deviation)
 
 
 def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column:
@@ -212,5 +240,6 @@ def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int 
 
 
 def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: int | None = None) -> Numbers:
-    mean, scale = moments(target_numbers(table, names, column)[train])
+    numbers = target_numbers(table, names, column)[train]
+    mean, scale = _Moments().with_rows(numbers).mean_and_scale()
     return Numbers(names, tuple(mean.tolist()), tuple(scale.tolist()), column)

@@ -1,28 +1,22 @@
-"""From a section [data] to rows on the device, split and prepared."""
+"""From a section [data] to rows, split and prepared: on the device, or streamed from a file too large for it."""
 
+import math
+import os
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
 
 from densefn.training.data.preparation import Preparation
+from densefn.training.data.rows import Rows, Stream, on_device
 from densefn.training.data.section import Data
 from densefn.training.data.table import DataError, Table, blaming
 from densefn.values import Problem, TableError
 
 
-class Rows(NamedTuple):
-    """Examples: `x` is `[rows, features]` of float32; `y` is `[rows]` of int32, or `[rows, outputs]` of float32."""
-
-    x: Array
-    y: Array
-
-
 @dataclass(frozen=True)
 class Dataset:
-    """Rows on the device, in two parts.
+    """Rows in two parts.
 
     Attributes:
       train: to fit; in the order in which they were drawn.
@@ -30,9 +24,14 @@ class Dataset:
       preparation: made them of the raw rows.
     """
 
-    train: Rows
-    validation: Rows
+    train: Rows | Stream
+    validation: Rows | Stream
     preparation: Preparation
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the rows stay in their file."""
+        return isinstance(self.train, Stream)
 
     @property
     def classes(self) -> int | None:
@@ -42,7 +41,7 @@ class Dataset:
     @property
     def features(self) -> int:
         """The number of columns of `x`."""
-        return self.train.x.shape[-1]
+        return self.train.features
 
     @property
     def outputs(self) -> int:
@@ -60,14 +59,16 @@ def load(settings: Data) -> Dataset:
         table = settings.read()
         with blaming("validation"):
             own = settings.read_validation()
-        train, held_out = _split(table, settings) if own is None else (np.arange(len(table)), np.arange(0))
-        preparation = settings.fit(table, train)
-        x, y = preparation.inputs(table), preparation.labels(table)
-        with blaming("validation"):
-            held = (x[held_out], y[held_out]) if own is None else (preparation.inputs(own), preparation.labels(own))
+        indices = _split(table, settings) if own is None else (np.arange(len(table)),)
+        preparation = settings.fit(table, indices[0])
+        make = _stream if settings.streams(_size(preparation, table, own), _memory()) else _held
+        train, *rest = make(preparation, table, *indices)
+        if own is not None:
+            with blaming("validation"):
+                rest = make(preparation, own, np.arange(len(own)))
     except DataError as error:
         raise TableError([Problem(("data", error.key), str(error))]) from None
-    return Dataset(_on_device(x[train], y[train]), _on_device(*held), preparation)
+    return Dataset(train, rest[0], preparation)
 
 
 def described(settings: Data, dataset: Dataset) -> str:
@@ -80,7 +81,7 @@ def described(settings: Data, dataset: Dataset) -> str:
     train, held_out = len(dataset.train.y), len(dataset.validation.y)
     return (
         f"{settings.title}: {train:,} rows to train, {held_out:,} held out; {features}; "
-        f"target {', '.join(preparation.targets)}: {kind}"
+        f"target {', '.join(preparation.targets)}: {kind}{'; streamed from the file' * dataset.is_streamed}"
     )
 
 
@@ -92,5 +93,27 @@ def _split(table: Table, settings: Data) -> tuple[np.ndarray, np.ndarray]:
     return order[held_out:], order[:held_out]
 
 
-def _on_device(x: np.ndarray, y: np.ndarray) -> Rows:
-    return Rows(jax.device_put(x), jax.device_put(y))
+def _held(preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+    x, y = preparation.inputs(table), preparation.labels(table)
+    return [on_device(x[index], y[index]) for index in indices]
+
+
+def _stream(preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+    for _, some in table.parts(len(preparation.features)):
+        preparation.inputs(some)  # raises here, not hours later, at a cell that cannot be used
+    y = preparation.labels(table)
+    return [Stream(table, index, y[index], preparation) for index in indices]
+
+
+def _size(preparation: Preparation, *tables: Table | None) -> int:
+    """Bytes of the inputs of all rows."""
+    rows = sum(len(table) for table in tables if table is not None)
+    return rows * len(preparation.features) * np.dtype(np.float32).itemsize
+
+
+def _memory() -> float:
+    """Bytes of memory of the device, or of the machine where the device is its processor; infinite if unknown."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics:
+        return statistics["bytes_limit"]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf

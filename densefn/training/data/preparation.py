@@ -8,13 +8,11 @@ from typing import Annotated
 import numpy as np
 
 from densefn import checks
-from densefn.training.data.cells import LARGEST
+from densefn.training.data.cells import beyond_float32
 from densefn.training.data.columns import Column, as_column
 from densefn.training.data.table import DataError, Table
 from densefn.training.data.targets import Classes, Decoded, Numbers, Target, as_target
 from densefn.values import Value, build
-
-_ROWS_AT_ONCE = 8192
 
 
 class Preparation(Value):
@@ -78,18 +76,17 @@ class Preparation(Value):
         Raises:
           DataError: as `encode`.
         """
-        encoded = self.encode(table)
-        mean, scale = np.array(self.mean), np.array(self.scale)
-        inputs = np.empty(encoded.shape, np.float32)
-        for start in range(0, len(encoded), _ROWS_AT_ONCE):
-            part = (encoded[start : start + _ROWS_AT_ONCE] - mean) / scale
-            beyond = np.argwhere(np.abs(part) > LARGEST)
-            if len(beyond):
-                row, column = map(int, beyond[0])
-                raise table.error(
-                    start + row, self.features[column], "the number is too far from the training rows' for float32"
-                )
-            inputs[start : start + _ROWS_AT_ONCE] = part
+        inputs = np.empty((len(table), len(self.features)), np.float32)
+        for place, part in table.parts(len(self.features)):
+            inputs[place] = self._inputs(part)
+        return inputs
+
+    def _inputs(self, table: Table) -> np.ndarray:
+        inputs = self.encode(table) - np.array(self.mean)
+        inputs /= np.array(self.scale)
+        if beyond := beyond_float32(inputs):
+            row, column = beyond
+            raise table.error(row, self.features[column], "the number is too far from the training rows' for float32")
         return inputs
 
     def labels(self, table: Table) -> np.ndarray:

@@ -52,6 +52,15 @@ class Data(Value):
           train: the numbers of the training rows.
         """
 
+    def streams(self, size: int, memory: float) -> bool:
+        """Whether the rows stay in their file, and each is read when its turn comes.
+
+        Args:
+          size: bytes of the prepared rows.
+          memory: bytes that there are for them.
+        """
+        return False
+
     def resolved(self, preparation: Preparation) -> "Data":
         """The section with what was found out in the place of what was left open."""
         return self

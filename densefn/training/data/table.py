@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from densefn.values import find
+
+_NUMBERS_AT_ONCE = 2**18
 
 
 class DataError(ValueError):
@@ -43,11 +45,13 @@ class Table:
       columns: by name, a series of one cell a row, or an array `[rows, ...]` of the numbers of each row. The one array
         of a file without names has the name "", and any other does for it.
       lines: the line of the file on which each row begins; None where rows are not lines.
+      rows: the number of each row in the file, from 0; None where they are all of its rows.
     """
 
     path: str
     columns: Mapping[str, pl.Series | np.ndarray]
     lines: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -56,6 +60,20 @@ class Table:
     def has_arrays(self) -> bool:
         """Whether the columns are arrays, not series."""
         return isinstance(next(iter(self.columns.values())), np.ndarray)
+
+    def take(self, index: np.ndarray | slice) -> "Table":
+        """Some of the rows, by number; they keep their places in the file."""
+        numbers = np.arange(index.start, index.stop) if isinstance(index, slice) else index
+        columns: dict[str, Any] = {name: column[index] for name, column in self.columns.items()}
+        lines = None if self.lines is None else self.lines[index]
+        return Table(self.path, columns, lines, numbers if self.rows is None else self.rows[index])
+
+    def parts(self, width: int) -> Iterator[tuple[slice, "Table"]]:
+        """The rows in order, so many at once that with `width` numbers each they are few enough for a fast cache."""
+        size = max(1, _NUMBERS_AT_ONCE // width)
+        for start in range(0, len(self), size):
+            place = slice(start, min(start + size, len(self)))
+            yield place, self.take(place)
 
     def series(self, name: str) -> pl.Series:
         """A column of single cells."""
@@ -81,15 +99,20 @@ class Table:
 
     def error(self, row: int, column: str, message: str) -> DataError:
         """What is wrong with the cell of a row, with its place in the file."""
-        place = f"{self.path}: row {row + 1}" if self.lines is None else f"{self.path}:{self.lines[row]}"
+        place = f"{self.path}: row {self._place(row)}" if self.lines is None else f"{self.path}:{self._place(row)}"
         return DataError(f"{place}: column {column!r}: {message}")
 
     def places(self, rows: Sequence[int]) -> str:
         """Where rows stand, the first few of them: `lines 3, 9, 12 and 40 more`."""
-        shown = [row + 1 if self.lines is None else int(self.lines[row]) for row in rows[:5]]
         more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
         kind = "row" if self.lines is None else "line"
-        return f"{kind}{'s' * (len(rows) > 1)} {', '.join(map(str, shown))}{more}"
+        return f"{kind}{'s' * (len(rows) > 1)} {', '.join(str(self._place(row)) for row in rows[:5])}{more}"
+
+    def _place(self, row: int) -> int:
+        """The line of a row, or its number from 1."""
+        if self.lines is not None:
+            return int(self.lines[row])
+        return 1 + (row if self.rows is None else int(self.rows[row]))
 
 
 def shown_path(path: Path) -> str:
