@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 JAX_PEERS = set(PEERS) - {"pytorch"}
 COMPARED = {
     "compilation": {"Sequential", "Repeat", "plain"},
-    "throughput": {"training loop", "bare steps"},
+    "throughput": {"training loop", "training loop, not evaluated", "bare steps"},
+    "streaming": {"streamed", "on the device"},
 }
 
 

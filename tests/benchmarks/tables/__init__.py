@@ -14,6 +14,7 @@ TABLES = (
     "memory",
     "accuracy",
     "throughput",
+    "streaming",
 )
 
 
