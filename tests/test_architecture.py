@@ -56,6 +56,7 @@ ROOMS = [
     {"training.report.page"},
     {"training.goal", "training.report", "training.taken", "training.tensorboard", "training.trained"},
     {"training.loop"},
+    {"training.runs"},
     {"training.progress"},
     {"cli.console"},
     {"cli.configs"},

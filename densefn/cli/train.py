@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import config, data, loop, progress
+        from densefn.training import config, data, loop, progress, runs
     except ModuleNotFoundError as error:
         return lacks("training", error, "train")
     try:
@@ -76,11 +76,11 @@ def _run(arguments: argparse.Namespace) -> int:
     except config.ConfigError as error:
         return fail(str(error))
     print(data.described(plan.config.data, plan.dataset), flush=True)
-    run_dir = arguments.run_dir or loop.default_run_dir(file.path.stem)
+    run_dir = arguments.run_dir or runs.default_run_dir(file.path.stem)
     try:
         with progress.shown(settings) as show:
-            result = loop.run(plan, run_dir, show)
-    except loop.RunError as error:
+            result = runs.start(plan, run_dir, show)
+    except runs.RunError as error:
         return fail(str(error), 1)
     except KeyboardInterrupt:
         return fail(f"stopped; {run_dir} holds the metrics of the epochs that were done", 130)

@@ -83,6 +83,11 @@ def outputs(model: Layer, params: Any, rows: Rows | Stream) -> Array:
     return jnp.concatenate([apply(params, part.x) for part in _parts(rows, np.arange(len(rows.y)))])
 
 
+def first(rows: Rows | Stream, most: int) -> Rows:
+    """The first rows, as many as there are and are asked for."""
+    return rows.take(np.arange(min(most, len(rows.y))))
+
+
 def _parts(rows: Rows | Stream, order: np.ndarray, batch_size: int = 1) -> Iterator[Rows]:
     """The rows in an order, some whole batches at once."""
     size = max(1, min(_MOST_ROWS, _MOST_NUMBERS // rows.features) // batch_size) * batch_size

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from densefn.training.config import Config
-from densefn.training.loop import Metrics, Result
+from densefn.training.loop import Metrics
+from densefn.training.runs import Result
 
 
 @contextmanager

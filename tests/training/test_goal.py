@@ -12,7 +12,7 @@ from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
 
 from densefn import Dense, Sequential, checkpoint
-from densefn.training import config, loop, progress
+from densefn.training import config, loop, progress, runs
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.losses import BinaryCrossEntropy, CrossEntropy, Huber
@@ -47,7 +47,7 @@ def without_seconds(given):
 class TestMeasures:
     def test_are_reported_and_are_scikit_learn_s(self, tmp_path):
         chosen = plan(metrics=["accuracy", "f1", "top_2_accuracy"])
-        result = loop.run(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print)
         names = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_f1", "val_top_2_accuracy", "seconds"]
         for row in rows(tmp_path / "run"):
             assert [name for name in row if name != "gradient_norms"] == names
@@ -65,13 +65,13 @@ class TestMeasures:
         assert [[int(count) for count in row] for row in shown[: len(matrix)]] == matrix
 
     def test_a_regression_has_no_confusion_matrix(self, tmp_path):
-        loop.run(regression(epochs=1), tmp_path / "run", print)
+        runs.start(regression(epochs=1), tmp_path / "run", print)
         assert not (tmp_path / "run" / "confusion_matrix.json").exists()
         assert "Confusion" not in (tmp_path / "run" / "report.html").read_text()
 
     def test_a_binary_run_has_one_output(self, tmp_path):
         chosen = plan("breast_cancer", NETWORK, loss=BinaryCrossEntropy(class_weights="balanced"))
-        result = loop.run(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print)
         x, y = chosen.dataset.validation
         layer, params = checkpoint.load(tmp_path / "run" / "model.npz")
         z = np.asarray(layer.apply(params, x))[:, 0]
@@ -84,7 +84,7 @@ class TestMeasures:
         assert config.load(tmp_path / "run" / "config.toml").loss.class_weights == pytest.approx(weights)
 
     def test_the_usual_ones_are_written_into_the_folder(self, tmp_path):
-        loop.run(plan(epochs=1), tmp_path / "run", print)
+        runs.start(plan(epochs=1), tmp_path / "run", print)
         resolved = config.load(tmp_path / "run" / "config.toml")
         assert (resolved.loss, resolved.train.metrics) == (CrossEntropy(), ("accuracy",))
 
@@ -92,7 +92,7 @@ class TestMeasures:
 class TestEvaluation:
     def test_is_every_so_many_epochs_and_the_last(self, tmp_path):
         every, all_rows = regression(evaluate_every=4), regression()
-        result = loop.run(every, tmp_path / "run", print)
+        result = runs.start(every, tmp_path / "run", print)
         assert [row["epoch"] for row in result.metrics if "val_loss" in row] == [4, 6]
         assert [list(row) for row in result.metrics[:1]] == [["epoch", "step", "train_loss", "seconds"]]
         for row, (_, same) in zip(result.metrics, loop.train(all_rows), strict=True):
@@ -102,7 +102,7 @@ class TestEvaluation:
 
     def test_a_run_that_is_stopped_before_the_first_is_reported_without(self, tmp_path):
         chosen = regression(epochs=50, evaluate_every=20)
-        result = loop.run(chosen, tmp_path / "run", lambda _: signal.raise_signal(signal.SIGINT))
+        result = runs.start(chosen, tmp_path / "run", lambda _: signal.raise_signal(signal.SIGINT))
         assert result.stopped
         assert len(result.metrics) == 1
         line = progress.closing_line(chosen.config, result)
@@ -113,7 +113,7 @@ class TestEvaluation:
 class TestAverage:
     def test_is_what_is_evaluated_and_saved(self, tmp_path):
         chosen = regression(ema=0.9)
-        result = loop.run(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print)
         step = make_step(chosen.model, chosen.optimizer, chosen.loss)
         epoch, state = make_epoch(step, 16), loop.first_state(chosen)
         for number in range(1, 7):
@@ -154,7 +154,7 @@ class TestEnds:
         last, best = self.by_hand(all_rows, "val_loss", patience=4)
         assert 1 <= best < last < 60
         chosen = self.overfitting(early_stopping=EarlyStopping(patience=4), keep="best")
-        result = loop.run(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print)
         assert without_seconds(result.metrics) == without_seconds(all_rows[:last])
         assert result.kept == result.metrics[best - 1]
         assert not result.stopped
@@ -169,7 +169,7 @@ class TestEnds:
 
     def test_early_and_keeps_the_last(self, tmp_path):
         chosen = self.overfitting(early_stopping={"metric": "val_r2", "patience": 3})
-        result = loop.run(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print)
         assert result.kept == result.metrics[-1]
         values = [row["val_r2"] for row in result.metrics]
         assert len(values) < 60
@@ -181,7 +181,7 @@ class TestEnds:
                 signal.raise_signal(signal.SIGINT)
 
         chosen = regression(epochs=50, keep="best", best_metric="val_r2")
-        result = loop.run(chosen, tmp_path / "run", show)
+        result = runs.start(chosen, tmp_path / "run", show)
         assert result.stopped
         assert len(result.metrics) == 5
         assert result.kept["val_r2"] == max(row["val_r2"] for row in result.metrics)

@@ -13,7 +13,7 @@ import pytest
 from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Residual, Sequential, precision
 from densefn.cli import main
 from densefn.compose import as_layer
-from densefn.training import config, loop, loss_scale
+from densefn.training import config, loop, loss_scale, runs
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled, Rows
 from densefn.training.loss_scale import Dynamic, Fixed
@@ -254,11 +254,11 @@ class TestConfig:
     def test_a_run_in_float16_is_scaled_and_its_folder_says_so(self, settings, tmp_path):
         plan = loop.prepare(settings)
         assert loop.first_state(plan).loss_scale == Dynamic(2.0**15, 0)
-        result = loop.run(plan, tmp_path / "run", print)
+        result = runs.start(plan, tmp_path / "run", print)
         assert np.isfinite([row["train_loss"] for row in result.metrics]).all()
         resolved = config.load(tmp_path / "run" / "config.toml")
         assert resolved.train == Train(2, loss_scale="dynamic", metrics=("accuracy",))
-        again = loop.run(loop.prepare(resolved), tmp_path / "again", print)
+        again = runs.start(loop.prepare(resolved), tmp_path / "again", print)
         assert [{**row, "seconds": 0} for row in again.metrics] == [{**row, "seconds": 0} for row in result.metrics]
 
     def test_a_run_in_float32_is_not(self, settings):

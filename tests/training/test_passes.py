@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from densefn import L2, Dense, MaxNorm, Sequential
 from densefn.cli import main
-from densefn.training import data, loop, passes
+from densefn.training import data, loop, passes, runs
 from densefn.training.config import Config, EarlyStopping, Train
 from densefn.training.data import ArrayFile, Rows, Stream, TableFile
 from densefn.training.losses import CrossEntropy
@@ -155,7 +155,7 @@ class TestTrainsToTheSameBits:
         settings = {"early_stopping": EarlyStopping(patience=1), "keep": "best", "epochs": 40}
         folders = [tmp_path / "held", tmp_path / "streamed"]
         results = [
-            loop.run(plan, folder, print)
+            runs.start(plan, folder, print)
             for plan, folder in zip(plans(write(tmp_path), mlp(3), **settings), folders, strict=True)
         ]
         assert len(results[0].metrics) == len(results[1].metrics) < 40
@@ -213,7 +213,7 @@ class TestStream:
         plan = plans(write(tmp_path), mlp(3))[1]
         assert isinstance(plan.dataset.train.table.columns["x"], np.memmap)
         most.clear()
-        loop.run(plan, tmp_path / "run", print)
+        runs.start(plan, tmp_path / "run", print)
         assert max(most) == 64
 
     @pytest.mark.parametrize("memory", [0, 500 * 7 * 4 * 4 - 1, 500 * 7 * 4 * 4])

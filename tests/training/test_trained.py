@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 
 import densefn
-from densefn.training import config, data, loop, trained
+from densefn.training import config, data, loop, runs, trained
 from densefn.training.config import Config, ConfigError
 from densefn.training.data import DataError, Table
 
@@ -44,7 +44,7 @@ def run(folder, name, target, ignored, units, **train):
         "train": {"epochs": 12, **train},
     }
     plan = loop.prepare(densefn.values.build(Config, table))
-    return loop.run(plan, folder / name, print)
+    return runs.start(plan, folder / name, print)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_arrays_are_predicted_without_their_numbers(folder):
         "train": {"epochs": 1},
         "loss": "binary_cross_entropy",
     }
-    result = loop.run(loop.prepare(densefn.values.build(Config, table)), folder / "moons", print)
+    result = runs.start(loop.prepare(densefn.values.build(Config, table)), folder / "moons", print)
     run = trained.open_run(result.run_dir)
     np.save(folder / "moons.npy", np.array([[0.0, 1.0], [1.0, -0.5], [0.5, 0.2]]))
     rows = data.read(folder / "moons.npy")
@@ -143,7 +143,7 @@ def test_weights_of_the_training_rows_are_those_of_new_rows(folder):
     result = run(folder, "weighted", "pet", "price", 3)
     path = result.run_dir / "config.toml"
     weighted = config.read(path, ['loss={name="cross_entropy", class_weights="balanced"}']).decode()
-    result = loop.run(loop.prepare(weighted), folder / "balanced", print)
+    result = runs.start(loop.prepare(weighted), folder / "balanced", print)
     written(folder, "new.csv", 50, seed=4)
     opened = trained.open_run(result.run_dir)
     assert opened.config.loss.class_weights != "balanced"
