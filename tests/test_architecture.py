@@ -19,7 +19,7 @@ ROOMS = [
     {"initializers", "regularizers", "constraints", "kernel"},
     {"keras_config"},
     {"param"},
-    {"layer"},
+    {"layer", "archive"},
     {"dense", "einsum"},
     {"compose"},
     {"projection", "serialize", "summary", "explanation.formulas", "explanation.cost"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Repeat, Sequential, checkpoint
-from densefn.checkpoint import CheckpointError
+from densefn.archive import ArchiveError
 
 MODEL = Sequential(Dense(4, "relu"), Repeat(Dense(4, dtype="bfloat16"), times=2), "tanh", Dense(2, dtype="float16"))
 
@@ -53,7 +53,7 @@ def test_every_flipped_bit_in_the_data_is_found(path, params):
         path.write_bytes(damaged)
         try:
             layer, loaded = checkpoint.load(path)
-        except CheckpointError:
+        except ArchiveError:
             continue
         assert layer == MODEL  # a bit that says nothing, such as a date
         chex.assert_trees_all_equal(loaded, params)
@@ -63,7 +63,7 @@ def test_every_truncation_is_found(path):
     whole = path.read_bytes()
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="model.npz: expected a model written by densefn"):
+        with pytest.raises(ArchiveError, match="model.npz: expected a model written by densefn"):
             checkpoint.load(path)
 
 
@@ -102,15 +102,15 @@ def array(value, **options):
 )
 def test_what_is_not_a_model_is_refused(path, change, message):
     rewritten(path, change)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(ArchiveError, match=message):
         checkpoint.load(path)
 
 
 def test_compressed_members_and_other_files_are_refused(path, tmp_path):
     rewritten(path, lambda m: m, zipfile.ZIP_DEFLATED)
-    with pytest.raises(CheckpointError, match="not compressed"):
+    with pytest.raises(ArchiveError, match="not compressed"):
         checkpoint.load(path)
-    with pytest.raises(CheckpointError, match="No such file"):
+    with pytest.raises(ArchiveError, match="No such file"):
         checkpoint.load(tmp_path / "none.npz")
 
 

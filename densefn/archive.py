@@ -1,0 +1,110 @@
+"""Arrays with a description, as the bytes of a NumPy `.npz` archive.
+
+The archive holds the description as JSON and one array a leaf of a tree under its path, `0/kernel.npy`. NumPy reads it;
+a bfloat16 array is stored as its bits, uint16. The zip format keeps a checksum of every member, so a flipped bit is an
+error on reading. Nothing is pickled.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from densefn.param import name_of
+
+_BROKEN = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError)
+"""What reading a file that is not an archive of ours, or not whole, may raise."""
+
+
+class ArchiveError(ValueError):
+    """A file that does not hold what was expected, or not all of it."""
+
+
+def pack(description: tuple[str, Any], tree: Any) -> bytes:
+    """The bytes of an archive.
+
+    Args:
+      description: the name of its member, such as `layer.json`, and what it says.
+      tree: of arrays.
+    """
+    memory = io.BytesIO()
+    name, content = description
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), json.dumps(content, indent=2))
+        for path, leaf in _named(tree):
+            array = np.asarray(leaf)
+            bits = array.view(np.uint16) if array.dtype == jnp.bfloat16 else array
+            with archive.open(zipfile.ZipInfo(f"{path}.npy"), "w") as member:
+                np.lib.format.write_array(member, bits, version=(1, 0), allow_pickle=False)
+    return memory.getvalue()
+
+
+class Archive:
+    """An archive that is open."""
+
+    def __init__(self, file: zipfile.ZipFile, name: str):
+        if any(member.compress_type != zipfile.ZIP_STORED for member in file.infolist()):
+            raise ValueError("expected members that are not compressed")
+        self._file, self._name = file, name
+
+    def describe(self) -> Any:
+        """What the description says."""
+        return json.loads(self._file.read(self._name))
+
+    def read(self, declared: Any) -> Any:
+        """The arrays, in a tree like one of leaves with `shape` and `dtype`: no file decides on sizes.
+
+        Raises:
+          ValueError: if they are not those of the tree.
+        """
+        named = dict(_named(declared))
+        expected = sorted(f"{name}.npy" for name in named)
+        got = sorted(set(self._file.namelist()) - {self._name})
+        if got != expected:
+            raise ValueError(f"expected the arrays {expected}, got {got}")
+        arrays = [self._array(name, leaf) for name, leaf in named.items()]
+        return jax.tree.unflatten(jax.tree.structure(declared), arrays)
+
+    def _array(self, name: str, declared: Any) -> Array:
+        shape, dtype = tuple(declared.shape), np.dtype(declared.dtype)
+        stored = np.dtype(np.uint16) if dtype == jnp.bfloat16 else dtype
+        with self._file.open(f"{name}.npy") as member:
+            np.lib.format.read_magic(member)
+            got = np.lib.format.read_array_header_1_0(member)
+            if got != (shape, False, stored):
+                raise ValueError(f"expected {name} of shape {shape} and {stored}, got {got[0]} and {got[2]}")
+            # Reading to the end makes zipfile compare the checksum.
+            return jnp.asarray(np.frombuffer(member.read(), stored).reshape(shape).view(dtype))
+
+
+@contextmanager
+def opened(path: Path, name: str, expected: str) -> Iterator[Archive]:
+    """Opens an archive.
+
+    Args:
+      path: of the file.
+      name: of the member that describes it.
+      expected: what the file should be, for the message.
+
+    Raises:
+      ArchiveError: for whatever is found wrong with it while it is open.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            yield Archive(file, name)
+    except _BROKEN as error:
+        reason = error.strerror if isinstance(error, FileNotFoundError) else error
+        raise ArchiveError(f"{path}: expected {expected}: {reason}") from None
+
+
+def _named(tree: Any) -> Iterator[tuple[str, Any]]:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        yield name_of(path), leaf
