@@ -1,11 +1,15 @@
 """densefn train: a config to a run's folder."""
 
 import argparse
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densefn.cli.configs import located
 from densefn.cli.console import fail, lacks
+
+if TYPE_CHECKING:
+    from densefn.training.loop import Plan, Snapshot
 
 _EXAMPLE = """\
 A config that trains on a table of one's own, with a header and the column "price":
@@ -46,10 +50,18 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument(
         "config",
         metavar="CONFIG",
+        nargs="?",
         help="a TOML file with [data], [model], [optimizer] and [train], or the name of a shipped config",
+    )
+    given.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run that was stopped or killed, in its folder; with --set train.epochs=N for more epochs",
     )
     parser.add_argument(
         "--set",
@@ -65,24 +77,38 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import config, data, loop, progress, runs
+        from densefn.training import config, data, loop, runs, snapshot
     except ModuleNotFoundError as error:
         return lacks("training", error, "train")
+    resumed: Path | None = arguments.resume
+    if resumed and arguments.run_dir:
+        return fail("--run-dir: a run goes on in its own folder; leave the option out")
     try:
-        file = config.read(located(arguments.config), arguments.overrides)
+        file = config.read(resumed / "config.toml" if resumed else located(arguments.config), arguments.overrides)
         settings = file.decode()
         with file.locating():
             plan = loop.prepare(settings)
-    except config.ConfigError as error:
+        past = snapshot.read(resumed, plan) if resumed else None
+    except ValueError as error:
         return fail(str(error))
     print(data.described(plan.config.data, plan.dataset), flush=True)
-    run_dir = arguments.run_dir or runs.default_run_dir(file.path.stem)
+    return _train(plan, resumed or arguments.run_dir or runs.default_run_dir(file.path.stem), past)
+
+
+def _train(plan: "Plan", run_dir: Path, past: "Snapshot | None") -> int:
+    from densefn.training import progress, runs
+
+    go_on = f"to go on: densefn train --resume {shlex.quote(str(run_dir))}"
     try:
-        with progress.shown(settings) as show:
-            result = runs.start(plan, run_dir, show)
+        with progress.shown(plan.config) as show:
+            result = runs.resume(plan, run_dir, show, past) if past else runs.start(plan, run_dir, show)
     except runs.RunError as error:
         return fail(str(error), 1)
+    except OSError as error:
+        return fail(f"{run_dir}: {error.strerror}", 1)
     except KeyboardInterrupt:
-        return fail(f"stopped; {run_dir} holds the metrics of the epochs that were done", 130)
-    print(progress.closing_line(settings, result))
+        return fail(f"stopped; {run_dir} holds what was done; {go_on}", 130)
+    print(progress.closing_line(plan.config, result))
+    if result.stopped:
+        print(go_on)
     return 130 if result.stopped else 0

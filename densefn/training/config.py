@@ -212,6 +212,20 @@ def dump(config: Config) -> str:
     return tomli_w.dumps(config.to_table())
 
 
+def flat(table: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config's table, each with its dotted path.
+
+    >>> list(flat({"model": {"layers": [{"units": 3}]}}))
+    [('model.layers.0.units', 3)]
+    """
+    if isinstance(table, Mapping | list) and table:
+        pairs = table.items() if isinstance(table, Mapping) else enumerate(table)
+        for key, value in pairs:
+            yield from flat(value, f"{path}.{key}".removeprefix("."))
+    else:
+        yield path, table
+
+
 def line_of(text: str, path: KeyPath) -> int:
     """The line on which a path stands in a TOML text; of a path that is not there, the nearest one above it."""
     lines = text.splitlines()

@@ -1,10 +1,11 @@
 """The loop over the epochs of a training, from the plan of one that is found to fit together."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -16,15 +17,15 @@ from densefn.training import data, goal, inside, loss_scale
 from densefn.training.config import Config
 from densefn.training.data import Dataset
 from densefn.training.goal import Measures
+from densefn.training.log import Row
 from densefn.training.losses import Loss
 from densefn.training.passes import first, make_epoch, make_evaluate
 from densefn.training.step import State, make_state, make_step, trained_params
 from densefn.values import Problem, TableError
 
 T = TypeVar("T")
-Metrics = dict[str, Any]
 
-# After so many steps at least, evaluated epochs look at the gradient of one batch again: it costs as much as a step.
+# Of each so many steps the first evaluated epoch looks at the gradient of one batch: it costs as much as a step.
 STEPS_A_LOOK = 50
 
 
@@ -111,22 +112,48 @@ def first_state(plan: Plan) -> State:
     return make_state(plan.model, plan.optimizer, key, features, scale=settings.loss_scale, ema=settings.ema)
 
 
-def train(plan: Plan) -> Iterator[tuple[State, Metrics]]:
-    """Trains, and yields the state and the metrics after each epoch.
+class Snapshot(NamedTuple):
+    """Where a training stands after an epoch.
+
+    Attributes:
+      rows: the metrics of the epochs that were done.
+      state: after the last of them, or the first state.
+      kept: after the one whose model is, so far, the one to keep.
+    """
+
+    rows: list[Row]
+    state: State
+    kept: State
+
+    @property
+    def epochs(self) -> list[tuple[State, Row]]:
+        """The epochs that were done, as `train` yielded them; with the state to keep for each that is forgotten."""
+        return [*((self.kept, row) for row in self.rows[:-1]), *((self.state, row) for row in self.rows[-1:])]
+
+
+def begin(plan: Plan) -> Snapshot:
+    """Where a training stands before its first step."""
+    first = jax.jit(lambda: first_state(plan))()
+    return Snapshot([], first, first)
+
+
+def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row]]:
+    """Trains, and yields the state and the metrics after each epoch that is not done yet.
 
     The order of the rows depends on the seed and the number of the epoch alone. Of rows on the device the next epoch is
     dispatched before the host waits for the metrics of the last one, so the device is not idle while they are read and
     shown; of a stream it begins after them. The metrics of an epoch without an evaluation are those of the training
     rows alone; the norms of the gradient, of the first batch, are there where it was looked at.
     """
-    began = time.perf_counter()
-    epochs = _epochs(plan) if plan.dataset.is_streamed else _one_ahead(_epochs(plan))
-    for number, (state, measured) in enumerate(epochs, 1):
+    past = past or begin(plan)
+    began = time.perf_counter() - (past.rows[-1]["seconds"] if past.rows else 0)
+    epochs = _epochs(plan, past)
+    for number, (state, measured) in enumerate(epochs if plan.dataset.is_streamed else _one_ahead(epochs), 1):
         done, values = jax.device_get((state.step, measured))
         yield (
             state,
             {
-                "epoch": number,
+                "epoch": len(past.rows) + number,
                 "step": int(done),
                 **{name: float(values[name]) for name in ("train_loss", "val_loss", *plan.metrics) if name in values},
                 "seconds": round(time.perf_counter() - began, 3),
@@ -139,7 +166,7 @@ def _floats(values: dict[str, Array]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Any]]]:
+def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]]:
     """Dispatches the epochs, each with its evaluation.
 
     The state is not donated: the one before is still to be looked at when the next epoch has begun.
@@ -150,29 +177,30 @@ def _epochs(plan: Plan) -> Iterator[tuple[State, dict[str, Any]]]:
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
     gradient_norms = jax.jit(inside.make_gradient_norms(plan.model, plan.loss))
     looked_at = first(rows, plan.config.data.batch_size)
-    batches, next_look = -(-len(rows.y) // plan.config.data.batch_size), 0
-    state = jax.jit(lambda: first_state(plan))()
-    for number in range(1, settings.epochs + 1):
+    batches = -(-len(rows.y) // plan.config.data.batch_size)
+    state = past.state
+    for number in range(len(past.rows) + 1, settings.epochs + 1):
         order = np.random.default_rng((settings.seed, number)).permutation(len(rows.y))
         state, train_loss = epoch(state, rows, order)
         measured: dict[str, Any] = {"train_loss": train_loss}
         if number % settings.evaluate_every == 0 or number == settings.epochs:
             val_loss, values = evaluate(kept(state), plan.dataset.validation)
             measured |= {"val_loss": val_loss, **values}
-            if number * batches >= next_look:
+            before = (number - 1) // settings.evaluate_every * settings.evaluate_every
+            if -(-number * batches // STEPS_A_LOOK) > -(-before * batches // STEPS_A_LOOK):
                 measured["gradient_norms"] = gradient_norms(state, looked_at)
-                next_look = number * batches + STEPS_A_LOOK
         yield state, measured
 
 
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, at least one, each given when the next has been asked for.
+    """The items, each given when the next has been asked for.
 
     >>> list(_one_ahead(iter("abc")))
     ['a', 'b', 'c']
     """
-    item = next(items)
-    for following in items:
-        yield item
-        item = following
-    yield item
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from densefn.training.config import Config
-from densefn.training.loop import Metrics
+from densefn.training.log import Row
 from densefn.training.runs import Result
 
 
 @contextmanager
-def shown(config: Config) -> Iterator[Callable[[Metrics], None]]:
+def shown(config: Config) -> Iterator[Callable[[Row], None]]:
     """Shows the metrics of each epoch that it is given."""
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -38,6 +38,6 @@ def closing_line(config: Config, result: Result) -> str:
     )
 
 
-def _line(row: Metrics) -> str:
+def _line(row: Row) -> str:
     values = {name: value for name, value in row.items() if name not in ("epoch", "step", "seconds", "gradient_norms")}
     return "  ".join(f"{name} {value:.4f}" for name, value in values.items())

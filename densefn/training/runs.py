@@ -3,21 +3,24 @@
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from threading import Event, current_thread, main_thread
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import jax.numpy as jnp
 
 from densefn import checkpoint
-from densefn.training import inside, report, tensorboard
+from densefn.training import inside, log, report, snapshot, tensorboard
 from densefn.training.config import dump
-from densefn.training.loop import Metrics, Plan, train
+from densefn.training.log import Row
+from densefn.training.loop import Plan, Snapshot, begin, train
 from densefn.training.metrics import confusion_matrix
 from densefn.training.passes import first, outputs
 from densefn.training.step import State, trained_params
@@ -27,6 +30,8 @@ from densefn.training.stopping import until_over
 MOST_PREDICTIONS = 1000
 # Of so many validation rows the outputs of the layers are counted.
 MOST_EXAMPLES = 8192
+# Once in so many seconds at most, and at the end, it is saved where the run stands.
+SECONDS_A_SAVE = 30
 
 
 class RunError(Exception):
@@ -45,12 +50,12 @@ class Result:
     """
 
     run_dir: Path
-    metrics: list[Metrics]
-    kept: Metrics
+    metrics: list[Row]
+    kept: Row
     stopped: bool
 
 
-def start(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
+def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any]) -> Result:
     """Trains and leaves in the folder the config, the preparation of the rows, the metrics, the model and the report.
 
     Stopped by Ctrl-C it finishes the epoch and leaves the same; the next epoch has then begun on the device, and is
@@ -65,10 +70,30 @@ def start(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
       RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
     """
     _make(run_dir)
-    checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
     checkpoint.write(run_dir / "preparation.json", json.dumps(plan.dataset.preparation.to_table()).encode())
+    return _complete(plan, run_dir, show, begin(plan))
+
+
+def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> Result:
+    """Goes on where a run was stopped or killed, and leaves what `start` leaves, to the same bits.
+
+    Args:
+      plan: as `prepare` returns it, of the config in the folder.
+      run_dir: the run's folder.
+      show: is given the metrics of each further epoch.
+      past: as `snapshot.read` returns it.
+
+    Raises:
+      RunError: if a loss is no longer finite.
+    """
+    return _complete(plan, run_dir, show, past)
+
+
+def _complete(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> Result:
+    checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
     with tensorboard.events(run_dir) if plan.config.train.tensorboard else nullcontext() as events:
-        metrics, (state, kept), stopped = _follow(plan, run_dir, lambda row: (events and events.row(row), show(row)))
+        seen = _follow(plan, run_dir, lambda row: (events and events.row(row), show(row)), past)
+        (metrics, _, state), kept, stopped = seen
         params = trained_params(plan.model, state)
         checkpoint.save(run_dir / "model.npz", plan.model, params, (None, plan.dataset.features))
         arrays = inside.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
@@ -76,7 +101,7 @@ def start(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
             events.histograms(arrays, kept["step"])
     histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
     for name, content in {"result.json": kept, "histograms.json": histograms, **_held_out(plan, params)}.items():
-        checkpoint.write(run_dir / name, json.dumps(_finite(content)).encode())
+        checkpoint.write(run_dir / name, json.dumps(log.finite(content)).encode())
     report.write_own(run_dir)
     if not math.isfinite(metrics[-1]["train_loss"]):
         raise RunError(
@@ -86,29 +111,44 @@ def start(plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]) -> Result:
     return Result(run_dir, metrics, kept, stopped)
 
 
-def _follow(
-    plan: Plan, run_dir: Path, show: Callable[[Metrics], Any]
-) -> tuple[list[Metrics], tuple[State, Metrics], bool]:
-    """Trains, logs and shows each epoch.
+def _follow(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> tuple[Snapshot, Row, bool]:
+    """Trains, and logs and shows each epoch; now and then, and at the end, it saves where the run stands.
+
+    The epochs of the past are decided upon once more: what ends a run, and what it keeps, follows from their metrics.
 
     Returns:
-      The rows of all epochs, state and row of the one to be saved, and whether the user stopped it before the last.
+      Where the run stands, the row of the epoch to keep, and whether the user stopped it before the last.
     """
-    metrics: list[Metrics] = []
-    kept: list[tuple[State, Metrics]] = []
-    stopped, settings = False, plan.config.train
+    settings, kept_row, stopped, next_save = plan.config.train, {}, False, 0.0
     kept_by = settings.kept_by if settings.keep == "best" else None
-    with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as log, _stop_signal() as stop:
-        for state, row, is_kept in until_over(train(plan), settings.early_stopping, kept_by):
-            kept = [(state, row)] if is_kept else kept
-            metrics.append(row)
-            log.write(json.dumps(_finite(row)) + "\n")
-            log.flush()
-            show(row)
-            stopped = stop.is_set() and len(metrics) < settings.epochs
+    rows, state, kept = [], past.state, past.kept
+    checkpoint.write(run_dir / log.NAME, log.lines(past.rows).encode())
+    with (run_dir / log.NAME).open("a", encoding="utf-8") as file, _stop_signal() as stop:
+        epochs = chain(past.epochs, _logged(train(plan, past), file, show))
+        for state, row, is_kept in until_over(epochs, settings.early_stopping, kept_by):
+            rows.append(row)
+            if is_kept:
+                kept, kept_row = state, row
+            stopped = stop.is_set() and len(past.rows) <= len(rows) < settings.epochs
             if stopped or not math.isfinite(row["train_loss"]):
                 break
-    return metrics, kept[0], stopped
+            if len(rows) > len(past.rows) and time.monotonic() >= next_save:
+                snapshot.save(run_dir, plan, Snapshot(rows, state, kept))
+                next_save = time.monotonic() + SECONDS_A_SAVE
+    now = Snapshot(rows, state, kept)
+    snapshot.save(run_dir, plan, now)
+    return now, kept_row, stopped
+
+
+def _logged(
+    epochs: Iterable[tuple[State, Row]], file: TextIO, show: Callable[[Row], Any]
+) -> Iterator[tuple[State, Row]]:
+    """The epochs, each written down and shown when it comes."""
+    for state, row in epochs:
+        file.write(log.lines([row]))
+        file.flush()
+        show(row)
+        yield state, row
 
 
 def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
@@ -160,12 +200,3 @@ def _make(run_dir: Path) -> None:
             raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
     except OSError as error:
         raise RunError(f"{run_dir}: expected a folder that can be made: {error.strerror}") from None
-
-
-def _finite(value: Any) -> Any:
-    """What is written as JSON, with None for the numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

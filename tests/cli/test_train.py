@@ -1,5 +1,6 @@
 """The command as its user runs it."""
 
+import errno
 import json
 import os
 import pty
@@ -56,6 +57,7 @@ class TestRun:
             "preparation.json",
             "report.html",
             "result.json",
+            "state.npz",
         ]
 
     def test_its_model_is_explained_like_that_of_its_config(self, run_dir, capsys):
@@ -211,10 +213,66 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert re.fullmatch(r"stopped after \d+ epochs in .*report.html", out.splitlines()[-1])
+    assert re.fullmatch(r"stopped after \d+ epochs in .*report.html", out.splitlines()[-2])
+    assert out.splitlines()[-1] == f"to go on: densefn train --resume {run_dir}"
     layer, params = checkpoint.load(run_dir / "model.npz")
     chex.assert_tree_all_finite(params)
     assert isinstance(layer, Sequential)
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
+    whole, run_dir = tmp_path / "whole", tmp_path / "run"
+    assert main(["train", DIGITS, "--run-dir", str(whole), "--set", "train.epochs=2000"]) == 0
+    with start(run_dir, 2000, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(20):
+            process.stdout.readline()
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    done = len(rows(run_dir))
+    assert 10 < done < 2000
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run_dir)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("epoch 2/2000 ")  # it was saved after the first
+    for name in ("model.npz", "state.npz", "confusion_matrix.json"):
+        assert (run_dir / name).read_bytes() == (whole / name).read_bytes()
+    assert [{**row, "seconds": 0} for row in rows(run_dir)] == [{**row, "seconds": 0} for row in rows(whole)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "state.npz: expected where the run stood after an epoch"),
+        (["--set", "train.seed=1"], "expected the config with which the run began, got another train.seed"),
+        (["--set", "train.epochs=1"], "expected train.epochs of at least the 2 that are done, got 1"),
+        (["--run-dir", "other"], "--run-dir: a run goes on in its own folder"),
+    ],
+)
+def test_what_cannot_go_on_is_a_message(arguments, message, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=2"])
+    if not arguments:
+        (run_dir / "state.npz").unlink()
+    assert main(["train", "--resume", str(run_dir), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_is_no_run_cannot_go_on(tmp_path, capsys):
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "config.toml: expected a config file to read: No such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_is_a_message(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    run_dir = tmp_path / "run"
+    assert main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=1"]) == 1
+    assert capsys.readouterr().err == f"{run_dir}: No space left on device\n"
 
 
 def test_a_terminal_shows_a_live_bar(tmp_path):

@@ -1,7 +1,6 @@
 """What a run has left in its folder, as far as it is there: older and interrupted runs lack some of it."""
 
 import json
-import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ import numpy as np
 
 from densefn import checkpoint
 from densefn.summary import Summary, summary
+from densefn.training import log
 from densefn.training.data import Preparation, read_preparation
 from densefn.training.data.table import DataError
-
-Row = dict[str, Any]
+from densefn.training.log import Row
 
 
 class ReportError(ValueError):
@@ -97,12 +96,12 @@ def read(folder: Path, name: str) -> Run:
     Raises:
       ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
     """
-    if not (folder / "config.toml").is_file() or not (folder / "metrics.jsonl").is_file():
-        raise ReportError(f"{folder}: expected the folder of a run, with config.toml and metrics.jsonl")
+    if not (folder / "config.toml").is_file() or not (folder / log.NAME).is_file():
+        raise ReportError(f"{folder}: expected the folder of a run, with config.toml and {log.NAME}")
     try:
         text = (folder / "config.toml").read_text(encoding="utf-8")
         config = tomllib.loads(text)
-        metrics = _rows(folder / "metrics.jsonl")
+        metrics = _rows(folder / log.NAME)
         model = folder / "model.npz"
         preparation = folder / "preparation.json"
         return Run(
@@ -122,16 +121,10 @@ def read(folder: Path, name: str) -> Run:
 
 
 def _rows(path: Path) -> list[Row]:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # an interrupted run may end within a line
-    if not whole:
+    rows = log.read(path)
+    if not rows:
         raise ValueError(f"{path.name} has no epoch yet")
-    return [_numbers(json.loads(line)) for line in whole]
-
-
-def _numbers(row: Row) -> Row:
-    """A row with NaN for null."""
-    return {key: _numbers(v) if isinstance(v, dict) else math.nan if v is None else v for key, v in row.items()}
+    return rows
 
 
 def _kept(metrics: Sequence[Row], result: Row | None) -> Row:

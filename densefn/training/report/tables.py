@@ -2,10 +2,9 @@
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from densefn.training.config import is_met
+from densefn.training.config import flat, is_met
 from densefn.training.metrics import is_larger_better
 from densefn.training.report.reading import Run
 
@@ -56,25 +55,16 @@ def _best(name: str, values: Sequence[float | None]) -> float | None:
 
 def differences(runs: Sequence[Run]) -> str:
     """The keys of the configs that are not the same in all runs, a column a run."""
-    flat = [dict(_flat(run.config)) for run in runs]
-    keys = list(dict.fromkeys(key for each in flat for key in each))
-    differing = [key for key in keys if len({repr(each.get(key)) for each in flat}) > 1]
+    configs = [dict(flat(run.config)) for run in runs]
+    keys = list(dict.fromkeys(key for each in configs for key in each))
+    differing = [key for key in keys if len({repr(each.get(key)) for each in configs}) > 1]
     if not differing:
         return "<p>The configs are the same.</p>"
     body = [
-        [_head(key), *(f"<td>{html.escape(repr(each[key])) if key in each else '-'}</td>" for each in flat)]
+        [_head(key), *(f"<td>{html.escape(repr(each[key])) if key in each else '-'}</td>" for each in configs)]
         for key in differing
     ]
     return table(["key", *(run.name for run in runs)], body)
-
-
-def _flat(given: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(given, Mapping | list) and given:
-        pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-        for key, value in pairs:
-            yield from _flat(value, f"{path}.{key}".removeprefix("."))
-    else:
-        yield path, given
 
 
 def confusion(run: Run) -> str:

@@ -1,0 +1,249 @@
+"""Runs that were stopped or killed and went on, beside the same runs uninterrupted."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from densefn import Dense, Sequential
+from densefn.training import config, loop, runs, snapshot
+from densefn.training.config import Config, Train
+from densefn.training.data import ArrayFile, Bundled, TableFile
+from densefn.training.optimizer import as_optimizer
+from densefn.training.stopping import EarlyStopping
+
+ADAM = {"name": "adam", "learning_rate": 0.05}
+NET = Sequential(Dense(16, "tanh"), Dense(1))
+
+
+def plan(*, model=NET, optimizer=None, data=None, **train):
+    data = data or Bundled("diabetes", batch_size=64)
+    return loop.prepare(Config(data, model, as_optimizer(optimizer or ADAM), Train(**{"epochs": 8, **train})))
+
+
+def in_half(dtype, units=1):
+    return Sequential(Dense(16, "tanh", dtype=dtype), Dense(units))
+
+
+def interrupt(epoch):
+    """What shows the epochs of a run, and stops it in one of them."""
+
+    def show(row):
+        if row["epoch"] == epoch:
+            signal.raise_signal(signal.SIGINT)
+
+    return show
+
+
+def kill(epoch):
+    """What shows the epochs of a run, and ends it in one of them without anything being written any more."""
+
+    def show(row):
+        if row["epoch"] == epoch:
+            raise KeyboardInterrupt
+
+    return show
+
+
+def resume(run_dir, **changes):
+    """As the command does it."""
+    given = config.load(run_dir / "config.toml")
+    again = loop.prepare(replace(given, train=replace(given.train, **changes)))
+    shown = []
+    result = runs.resume(again, run_dir, shown.append, snapshot.read(run_dir, again))
+    return result, [row["epoch"] for row in shown]
+
+
+def metrics(run_dir):
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+    return [{**row, "seconds": 0} for row in rows]
+
+
+def check_same(run_dir: Path, other: Path):
+    """All that is written but times, to the bit."""
+    names = {path.name for path in run_dir.iterdir()}
+    assert names == {path.name for path in other.iterdir()}
+    for name in names - {"metrics.jsonl", "result.json", "report.html", "curves.png"}:
+        assert (run_dir / name).read_bytes() == (other / name).read_bytes(), name
+    assert metrics(run_dir) == metrics(other)
+    kept, same = (json.loads((folder / "result.json").read_text()) for folder in (run_dir, other))
+    assert {**kept, "seconds": 0} == {**same, "seconds": 0}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return tmp_path / "interrupted", tmp_path / "whole"
+
+
+SCHEDULE = {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 40}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": {"name": "adamw", "learning_rate": SCHEDULE, "clip_norm": 1.0}, "ema": 0.9},
+        {"optimizer": {**ADAM, "accumulate": 4}},  # 6 batches an epoch: half an update lies between two epochs
+        {"optimizer": {"name": "noisy_sgd", "learning_rate": 0.01, "key": 3}},  # has a key in its state
+        {"optimizer": {"name": "lbfgs", "learning_rate": 0.01}},
+        {"model": in_half("mixed_float16"), "loss_scale": "dynamic"},
+        {"model": in_half("bfloat16")},
+        {"evaluate_every": 3, "keep": "best"},
+        {"data": Bundled("iris", batch_size=50), "model": in_half("float32", 3)},
+    ],
+    ids=["schedule and average", "accumulation", "noise", "lbfgs", "float16", "bfloat16", "seldom evaluated", "iris"],
+)
+@pytest.mark.parametrize("show", [interrupt, kill])
+def test_goes_on_to_the_same_bits(options, show, folders, monkeypatch):
+    monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
+    run_dir, whole = folders
+    runs.start(plan(**options), whole, print)
+    try:
+        assert runs.start(plan(**options), run_dir, show(4)).stopped
+    except KeyboardInterrupt:
+        assert len(metrics(run_dir)) == 4  # one more than what was saved
+    _, shown = resume(run_dir)
+    assert shown == ([5, 6, 7, 8] if show is interrupt else [4, 5, 6, 7, 8])
+    check_same(run_dir, whole)
+
+
+def test_of_a_stream_the_order_is_that_of_the_run_uninterrupted(folders, tmp_path):
+    draw = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", draw.normal(size=(500, 7)))
+    np.save(tmp_path / "y.npy", draw.normal(size=500))
+    data = ArrayFile(str(tmp_path / "x.npy"), target=str(tmp_path / "y.npy"), stream=True)
+    run_dir, whole = folders
+    runs.start(plan(data=data, epochs=4), whole, print)
+    runs.start(plan(data=data, epochs=4), run_dir, interrupt(2))
+    resume(run_dir)
+    check_same(run_dir, whole)
+
+
+@pytest.mark.parametrize("epoch", [1, 4, 9])
+def test_stops_early_where_it_would_have_and_keeps_the_same_epoch(epoch, folders):
+    options = {"early_stopping": EarlyStopping(patience=6), "keep": "best", "epochs": 100, "optimizer": ADAM}
+    run_dir, whole = folders
+    result = runs.start(plan(**options), whole, print)
+    assert 1 < result.kept["epoch"] < len(result.metrics) - 5 < 95
+    runs.start(plan(**options), run_dir, interrupt(epoch))
+    resume(run_dir)
+    check_same(run_dir, whole)
+
+
+def test_more_epochs_go_on_from_the_last(folders):
+    run_dir, whole = folders
+    runs.start(plan(epochs=8), whole, print)
+    runs.start(plan(epochs=3), run_dir, print)
+    result, shown = resume(run_dir, epochs=8)
+    assert (shown, result.stopped) == ([4, 5, 6, 7, 8], False)
+    check_same(run_dir, whole)
+
+
+def test_what_is_over_stays_as_it_is(folders):
+    run_dir, whole = folders
+    for folder in folders:
+        runs.start(plan(), folder, print)
+    (run_dir / "model.npz").unlink()  # as where it was killed between the last epoch and the end
+    assert resume(run_dir)[1] == []
+    check_same(run_dir, whole)
+
+
+def test_may_be_stopped_again_and_again(folders):
+    run_dir, whole = folders
+    runs.start(plan(), whole, print)
+    runs.start(plan(), run_dir, interrupt(1))
+    for epoch in (2, 5):
+        again = plan()
+        assert runs.resume(again, run_dir, interrupt(epoch), snapshot.read(run_dir, again)).stopped
+        assert len(metrics(run_dir)) == epoch
+    resume(run_dir)
+    check_same(run_dir, whole)
+
+
+def test_a_diverged_run_says_so_again(tmp_path):
+    diverging = plan(optimizer={"name": "sgd", "learning_rate": 1e9})
+    for begin in (lambda: runs.start(diverging, tmp_path / "run", print), lambda: resume(tmp_path / "run")):
+        with pytest.raises(runs.RunError, match="the loss is .* in epoch"):
+            begin()
+        written = metrics(tmp_path / "run")
+    assert written[-1]["train_loss"] is None
+
+
+def test_is_saved_after_the_first_epoch_and_then_now_and_then(tmp_path, monkeypatch):
+    seconds, saved = iter(range(0, 1000, 10)), []
+    monkeypatch.setattr(runs.time, "monotonic", lambda: next(seconds) / 2)  # asked twice where it saves
+    save = snapshot.save
+    monkeypatch.setattr(snapshot, "save", lambda *given: saved.append(len(given[-1].rows)) or save(*given))
+    runs.start(plan(epochs=20), tmp_path / "run", print)
+    assert saved == [1, 7, 13, 19, 20]
+
+
+class TestRefuses:
+    @pytest.fixture
+    def run_dir(self, tmp_path):
+        runs.start(plan(epochs=2), tmp_path / "run", print)
+        return tmp_path / "run"
+
+    def check(self, run_dir, message, **changes):
+        before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+        with pytest.raises(ValueError, match=message):
+            resume(run_dir, **changes)
+        assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
+
+    def test_another_config(self, run_dir):
+        message = r"got another train.seed, train.ema; only train.epochs and the place of the data may be changed"
+        self.check(run_dir, message, seed=7, ema=0.5, epochs=9)
+
+    def test_fewer_epochs_than_are_done(self, run_dir):
+        self.check(run_dir, "run: expected train.epochs of at least the 2 that are done, got 1", epochs=1)
+
+    def test_a_state_that_is_missing(self, run_dir):
+        (run_dir / "state.npz").unlink()
+        message = "state.npz: expected where the run stood .*; without it, train anew: densefn train .*: No such file"
+        self.check(run_dir, message)
+
+    def test_a_state_that_is_damaged(self, run_dir):
+        content = bytearray((run_dir / "state.npz").read_bytes())
+        content[len(content) // 2] ^= 1
+        (run_dir / "state.npz").write_bytes(content)
+        self.check(run_dir, "state.npz: expected where the run stood")
+
+    def test_metrics_that_are_missing(self, run_dir):
+        lines = (run_dir / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (run_dir / "metrics.jsonl").write_text(lines[0])
+        self.check(run_dir, "metrics.jsonl: expected the metrics of 2 epochs, got 1")
+
+
+class TestData:
+    def table(self, folder):
+        folder.mkdir()
+        (folder / "rows.csv").write_text("\n".join(["a,b", *(f"{a},{a * b}" for a in range(8) for b in range(5))]))
+        return TableFile(str(folder / "rows.csv"), "b", task="regression")
+
+    def test_that_has_moved_is_the_same(self, tmp_path):
+        runs.start(plan(data=self.table(tmp_path / "here")), tmp_path / "run", interrupt(2))
+        (tmp_path / "here").rename(tmp_path / "there")
+        moved = plan(data=TableFile(str(tmp_path / "there" / "rows.csv"), "b", task="regression"))
+        runs.resume(moved, tmp_path / "run", print, snapshot.read(tmp_path / "run", moved))
+        assert config.load(tmp_path / "run" / "config.toml") == moved.config
+        assert len(metrics(tmp_path / "run")) == 8
+
+    def test_that_has_changed_is_refused(self, tmp_path):
+        runs.start(plan(data=self.table(tmp_path / "here")), tmp_path / "run", interrupt(2))
+        with (tmp_path / "here" / "rows.csv").open("a") as file:
+            file.write("\n9,9")
+        with pytest.raises(ValueError, match=r"rows.csv: has changed since the run began; train anew"):
+            resume(tmp_path / "run")
+
+
+def test_a_file_of_the_state_of_a_run_is_read_by_numpy(tmp_path):
+    result = runs.start(plan(epochs=1, ema=0.5), tmp_path / "run", print)
+    with np.load(result.run_dir / "state.npz", allow_pickle=False) as archive:
+        assert archive["state/step"] == 6
+        assert archive["state/params/0/kernel"].shape == (10, 16)
+        assert {name for name in archive.files if "0/kernel" in name} >= {"state/opt_state/0/mu/0/kernel"}
+        assert jax.tree.all([name.startswith("state") for name in archive.files])
