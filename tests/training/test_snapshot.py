@@ -2,15 +2,18 @@
 
 import json
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
+import chex
 import jax
 import numpy as np
 import pytest
 
 from densefn import Dense, Sequential
-from densefn.training import config, loop, runs, snapshot
+from densefn.training import config, log, loop, report, runs, snapshot
 from densefn.training.config import Config, Train
 from densefn.training.data import ArrayFile, Bundled, TableFile
 from densefn.training.optimizer import as_optimizer
@@ -68,11 +71,41 @@ def check_same(run_dir: Path, other: Path):
     """All that is written but times, to the bit."""
     names = {path.name for path in run_dir.iterdir()}
     assert names == {path.name for path in other.iterdir()}
-    for name in names - {"metrics.jsonl", "result.json", "report.html", "curves.png"}:
+    for name in names - {"metrics.jsonl", "result.json"}:
         assert (run_dir / name).read_bytes() == (other / name).read_bytes(), name
     assert metrics(run_dir) == metrics(other)
     kept, same = (json.loads((folder / "result.json").read_text()) for folder in (run_dir, other))
     assert {**kept, "seconds": 0} == {**same, "seconds": 0}
+
+
+def leave(run_dir, chosen, past):
+    """What a run that was killed leaves of itself."""
+    (run_dir / "preparation.json").write_text(json.dumps(chosen.dataset.preparation.to_table()))
+    (run_dir / "metrics.jsonl").write_text(log.lines(past.rows))
+    snapshot.save(run_dir, chosen, past)
+
+
+def check_equal(state, other):
+    chex.assert_trees_all_equal(*(jax.tree.map(snapshot._as_data, each) for each in (state, other)))
+
+
+def check_goes_on(chosen, run_dir):
+    whole = list(loop.train(chosen))
+    (first, _), (second, _), *after = whole
+    leave(run_dir, chosen, loop.Snapshot([row for _, row in whole[:2]], second, first))
+    past = snapshot.read(run_dir, chosen)
+    for read, written in [(past.state, second), (past.kept, first)]:
+        chex.assert_trees_all_equal_dtypes(read, written)
+        check_equal(read, written)
+    for (state, row), (same, same_row) in zip(loop.train(chosen, past), after, strict=True):
+        check_equal(state, same)
+        assert {**row, "seconds": 0} == {**same_row, "seconds": 0}
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    """Most of the time of such a short run is that of its pictures."""
+    monkeypatch.setattr(report, "write_own", lambda _: None)
 
 
 @pytest.fixture
@@ -97,13 +130,25 @@ SCHEDULE = {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 4
     ],
     ids=["schedule and average", "accumulation", "noise", "lbfgs", "float16", "bfloat16", "seldom evaluated", "iris"],
 )
+def test_goes_on_to_the_same_bits(options, tmp_path):
+    check_goes_on(plan(epochs=4, **options), tmp_path)
+
+
+def test_of_a_stream_the_order_is_that_of_the_run_uninterrupted(tmp_path):
+    draw = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", draw.normal(size=(500, 7)))
+    np.save(tmp_path / "y.npy", draw.normal(size=500))
+    data = ArrayFile(str(tmp_path / "x.npy"), target=str(tmp_path / "y.npy"), stream=True)
+    check_goes_on(plan(data=data, epochs=4), tmp_path)
+
+
 @pytest.mark.parametrize("show", [interrupt, kill])
-def test_goes_on_to_the_same_bits(options, show, folders, monkeypatch):
+def test_leaves_what_an_uninterrupted_run_leaves(show, folders, monkeypatch):
     monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
     run_dir, whole = folders
-    runs.start(plan(**options), whole, print)
+    runs.start(plan(), whole, print)
     try:
-        assert runs.start(plan(**options), run_dir, show(4)).stopped
+        assert runs.start(plan(), run_dir, show(4)).stopped
     except KeyboardInterrupt:
         assert len(metrics(run_dir)) == 4  # one more than what was saved
     _, shown = resume(run_dir)
@@ -111,25 +156,14 @@ def test_goes_on_to_the_same_bits(options, show, folders, monkeypatch):
     check_same(run_dir, whole)
 
 
-def test_of_a_stream_the_order_is_that_of_the_run_uninterrupted(folders, tmp_path):
-    draw = np.random.default_rng(0)
-    np.save(tmp_path / "x.npy", draw.normal(size=(500, 7)))
-    np.save(tmp_path / "y.npy", draw.normal(size=500))
-    data = ArrayFile(str(tmp_path / "x.npy"), target=str(tmp_path / "y.npy"), stream=True)
-    run_dir, whole = folders
-    runs.start(plan(data=data, epochs=4), whole, print)
-    runs.start(plan(data=data, epochs=4), run_dir, interrupt(2))
-    resume(run_dir)
-    check_same(run_dir, whole)
-
-
-@pytest.mark.parametrize("epoch", [1, 4, 9])
-def test_stops_early_where_it_would_have_and_keeps_the_same_epoch(epoch, folders):
+@pytest.mark.parametrize("after_the_best", [-2, 3])
+def test_stops_early_where_it_would_have_and_keeps_the_same_epoch(after_the_best, folders):
     options = {"early_stopping": EarlyStopping(patience=6), "keep": "best", "epochs": 100, "optimizer": ADAM}
     run_dir, whole = folders
     result = runs.start(plan(**options), whole, print)
-    assert 1 < result.kept["epoch"] < len(result.metrics) - 5 < 95
-    runs.start(plan(**options), run_dir, interrupt(epoch))
+    best = result.kept["epoch"]
+    assert 2 < best == len(result.metrics) - 6 < 94
+    assert runs.start(plan(**options), run_dir, interrupt(best + after_the_best)).stopped
     resume(run_dir)
     check_same(run_dir, whole)
 
@@ -164,6 +198,19 @@ def test_may_be_stopped_again_and_again(folders):
     check_same(run_dir, whole)
 
 
+def test_stopped_before_its_first_epoch_it_loses_none(folders, monkeypatch):
+    run_dir, before = folders
+    for folder in folders:
+        runs.start(plan(keep="best"), folder, interrupt(4))
+    stop = Event()
+    stop.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_stop_signal", lambda: nullcontext(stop))
+        result, shown = resume(run_dir)
+    assert (result.stopped, shown) == (True, [])
+    check_same(run_dir, before)
+
+
 def test_a_diverged_run_says_so_again(tmp_path):
     diverging = plan(optimizer={"name": "sgd", "learning_rate": 1e9})
     for begin in (lambda: runs.start(diverging, tmp_path / "run", print), lambda: resume(tmp_path / "run")):
@@ -185,8 +232,11 @@ def test_is_saved_after_the_first_epoch_and_then_now_and_then(tmp_path, monkeypa
 class TestRefuses:
     @pytest.fixture
     def run_dir(self, tmp_path):
-        runs.start(plan(epochs=2), tmp_path / "run", print)
-        return tmp_path / "run"
+        chosen = plan(epochs=2)
+        _, first, _ = loop.begin(chosen)
+        (tmp_path / "config.toml").write_text(config.dump(chosen.config))
+        leave(tmp_path, chosen, loop.Snapshot([{"epoch": 1}, {"epoch": 2}], first, first))
+        return tmp_path
 
     def check(self, run_dir, message, **changes):
         before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
@@ -199,7 +249,7 @@ class TestRefuses:
         self.check(run_dir, message, seed=7, ema=0.5, epochs=9)
 
     def test_fewer_epochs_than_are_done(self, run_dir):
-        self.check(run_dir, "run: expected train.epochs of at least the 2 that are done, got 1", epochs=1)
+        self.check(run_dir, ": expected train.epochs of at least the 2 that are done, got 1", epochs=1)
 
     def test_a_state_that_is_missing(self, run_dir):
         (run_dir / "state.npz").unlink()
@@ -238,12 +288,3 @@ class TestData:
             file.write("\n9,9")
         with pytest.raises(ValueError, match=r"rows.csv: has changed since the run began; train anew"):
             resume(tmp_path / "run")
-
-
-def test_a_file_of_the_state_of_a_run_is_read_by_numpy(tmp_path):
-    result = runs.start(plan(epochs=1, ema=0.5), tmp_path / "run", print)
-    with np.load(result.run_dir / "state.npz", allow_pickle=False) as archive:
-        assert archive["state/step"] == 6
-        assert archive["state/params/0/kernel"].shape == (10, 16)
-        assert {name for name in archive.files if "0/kernel" in name} >= {"state/opt_state/0/mu/0/kernel"}
-        assert jax.tree.all([name.startswith("state") for name in archive.files])
