@@ -5,6 +5,7 @@ epochs up to then are in `metrics.jsonl`. The order of the rows needs no place i
 number of the epoch alone.
 """
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def read(run_dir: Path, plan: Plan) -> Snapshot:
       ResumeError: names what was changed since the run began, or what is missing.
       ValueError: names the file that is missing or not whole.
     """
-    expected = f"where the run stood after an epoch; without it, train anew: densefn train {run_dir / 'config.toml'}"
+    anew = f"densefn train {shlex.quote(str(run_dir / 'config.toml'))}"
+    expected = f"where the run stood after an epoch; without it, train anew: {anew}"
     with archive.opened(run_dir / _NAME, _DESCRIPTION, expected) as file:
         said = file.describe()
         done, states, config = said["epoch"], said["states"], said["config"]
