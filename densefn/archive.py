@@ -2,11 +2,13 @@
 
 The archive holds the description as JSON and one array a leaf of a tree under its path, `0/kernel.npy`. NumPy reads it;
 a bfloat16 array is stored as its bits, uint16. The zip format keeps a checksum of every member, so a flipped bit is an
-error on reading. Nothing is pickled.
+error on reading. Nothing is pickled, and no array is read that is not of the declared size and all in the file.
 """
 
 import io
 import json
+import math
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,27 +20,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from densefn import _disk
 from densefn.param import name_of
 
-_BROKEN = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, NotImplementedError)
-"""What reading a file that is not an archive of ours, or not whole, may raise."""
+FORMAT = 1
+"""The format of all descriptions; a file of a later one is refused."""
 
 
 class ArchiveError(ValueError):
     """A file that does not hold what was expected, or not all of it."""
 
 
-def pack(description: tuple[str, Any], tree: Any) -> bytes:
+def pack(description: tuple[str, dict[str, Any]], tree: Any) -> bytes:
     """The bytes of an archive.
 
     Args:
-      description: the name of its member, such as `layer.json`, and what it says.
+      description: the name of its member, such as `layer.json`, and what it says; its `format` is added.
       tree: of arrays.
     """
     memory = io.BytesIO()
     name, content = description
     with zipfile.ZipFile(memory, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(name), json.dumps(content, indent=2))
+        archive.writestr(zipfile.ZipInfo(name), json.dumps({"format": FORMAT, **content}, indent=2))
         for path, leaf in _named(tree):
             array = np.asarray(leaf)
             bits = array.view(np.uint16) if array.dtype == jnp.bfloat16 else array
@@ -48,16 +51,22 @@ def pack(description: tuple[str, Any], tree: Any) -> bytes:
 
 
 class Archive:
-    """An archive that is open."""
+    """An archive that is open.
 
-    def __init__(self, file: zipfile.ZipFile, name: str):
+    Args:
+      file: the archive.
+      size: of the file, in bytes.
+      name: of the member that describes it.
+    """
+
+    def __init__(self, file: zipfile.ZipFile, size: int, name: str):
         if any(member.compress_type != zipfile.ZIP_STORED for member in file.infolist()):
             raise ValueError("expected members that are not compressed")
-        self._file, self._name = file, name
+        self._file, self._size, self._name = file, size, name
 
-    def describe(self) -> Any:
+    def describe(self) -> dict[str, Any]:
         """What the description says."""
-        return json.loads(self._file.read(self._name))
+        return parse(self._file.read(self._name))
 
     def read(self, declared: Any) -> Any:
         """The arrays, in a tree like one of leaves with `shape` and `dtype`: no file decides on sizes.
@@ -70,6 +79,9 @@ class Archive:
         got = sorted(set(self._file.namelist()) - {self._name})
         if got != expected:
             raise ValueError(f"expected the arrays {expected}, got {got}")
+        size = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in named.values())
+        if size > self._size:
+            raise ValueError(f"expected {size:,} bytes of arrays, got a file of {self._size:,}")
         arrays = [self._array(name, leaf) for name, leaf in named.items()]
         return jax.tree.unflatten(jax.tree.structure(declared), arrays)
 
@@ -98,11 +110,30 @@ def opened(path: Path, name: str, expected: str) -> Iterator[Archive]:
       ArchiveError: for whatever is found wrong with it while it is open.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            yield Archive(file, name)
-    except _BROKEN as error:
-        reason = error.strerror if isinstance(error, FileNotFoundError) else error
-        raise ArchiveError(f"{path}: expected {expected}: {reason}") from None
+        with _disk.open_file(path) as whole, zipfile.ZipFile(whole) as file:
+            yield Archive(file, os.fstat(whole.fileno()).st_size, name)
+    except Exception as error:  # the readers of zip, JSON and NumPy's headers raise anything at a damaged file
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ArchiveError(f"{path}: expected {expected}: {reason or type(error).__name__}") from None
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """The table that a JSON text holds, of the format that is written here.
+
+    Raises:
+      ValueError, TypeError, RecursionError: if it holds none, or one of another format, or a number that is not finite.
+    """
+    table = json.loads(content, parse_constant=_refuse)
+    if not isinstance(table, dict):
+        raise TypeError(f"expected a JSON object, got {type(table).__name__}")
+    if (given := table.get("format")) != FORMAT:
+        later = isinstance(given, int) and given > FORMAT
+        raise ValueError(f"expected format {FORMAT}, got {given!r}{', which a later densefn has written' * later}")
+    return table
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"expected finite numbers, got {constant}")
 
 
 def _named(tree: Any) -> Iterator[tuple[str, Any]]:

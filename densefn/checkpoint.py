@@ -1,22 +1,32 @@
 """A model in a file: the layer's description, `layer.json`, and its parameters under their paths (`archive.py`).
 
-A file is replaced only once its successor is on the disk.
+A file from a stranger can be small and its model huge: ten thousand layers, or one repeated a billion times. Parameters
+are bounded by the file that holds them; what has none is bounded here.
 """
 
-import os
+import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from densefn import archive
-from densefn.archive import Archive
+from densefn import _disk, archive
+from densefn.archive import Archive, ArchiveError
 from densefn.layer import InputShape, Layer, Shape
+from densefn.param import name_of
 from densefn.serialize import from_dict, to_dict
+from densefn.summary import summary
 
 _DESCRIPTION = "layer.json"
 _IN_RUN = "model.npz"
+
+MOST_LAYERS, MOST_NESTED, MOST_TIMES, MOST_NUMBERS = 1000, 32, 10**6, 10**8
+"""Of a model: the layers, how deep they are nested, how often one is repeated, and the numbers that one gives for an
+example.
+"""
 
 
 def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -> None:
@@ -27,9 +37,17 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
       layer: without functions of the user's, which have no name.
       params: its parameters.
       input_shape: for which they were drawn.
+
+    Raises:
+      OSError: if the file cannot be written; an older one is then as it was.
     """
-    description = {"format": 1, "layer": to_dict(layer), "input_shape": list(input_shape)}
-    write(Path(path), archive.pack((_DESCRIPTION, description), params))
+    _disk.replace(Path(path), pack(layer, params, input_shape))
+
+
+def pack(layer: Layer, params: Any, input_shape: InputShape) -> bytes:
+    """The bytes of the file that `save` writes."""
+    description = {"layer": to_dict(layer), "input_shape": list(input_shape)}
+    return archive.pack((_DESCRIPTION, description), params)
 
 
 def describe(path: str | Path) -> tuple[Layer, Shape]:
@@ -74,23 +92,56 @@ def _opened(path: str | Path) -> AbstractContextManager[Archive]:
 
 def _described(file: Archive) -> tuple[Layer, Shape]:
     description = file.describe()
+    _check_counts(description["layer"])
     layer = from_dict(description["layer"])
-    return layer, layer.shape(description["input_shape"])
+    return layer, _check_shapes(layer, layer.shape(description["input_shape"]))
 
 
-def write(path: Path, content: bytes) -> None:
-    """Writes a file so that after a crash at any moment it is either the old one or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def check(layer: Layer, input_shape: InputShape) -> None:
+    """Checks that a model will be read again: what is written is trained for hours first.
+
+    Raises:
+      ValueError: if it is larger than any model that is read.
+    """
+    _check_counts(to_dict(layer))
+    _check_shapes(layer, layer.shape(input_shape))
+
+
+def check_finite(path: Path, params: Any) -> None:
+    """Checks that the parameters of a model are numbers.
+
+    Raises:
+      ArchiveError: names the file and the parameter that is not finite.
+    """
+    for where, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not jnp.all(jnp.isfinite(leaf)):
+            raise ArchiveError(f"{path}: expected finite parameters, got nan or inf in {name_of(where)}")
+
+
+def _check_counts(description: Any) -> None:
+    """Checks the table of a layer, before any layer is made of it."""
+    layers, pending = 0, [(description, 1, 1)]
+    while pending:
+        table, nested, times = pending.pop()
+        layers += 1
+        if layers > MOST_LAYERS:
+            raise ValueError(f"expected a model of at most {MOST_LAYERS:,} layers, got more")
+        if nested > MOST_NESTED:
+            raise ValueError(f"expected layers nested at most {MOST_NESTED} deep, got more")
+        if not isinstance(table, Mapping):
+            continue
+        given = table.get("times", 1)
+        times *= given if isinstance(given, int) else 1
+        if times > MOST_TIMES:
+            raise ValueError(f"expected a layer to be repeated at most {MOST_TIMES:,} times, got {times:,}")
+        several = table.get("layers", [])
+        inner = [*(several if isinstance(several, list) else []), *([table["body"]] if "body" in table else [])]
+        pending += [(each, nested + 1, times) for each in inner]
+
+
+def _check_shapes(layer: Layer, shape: Shape) -> Shape:
+    """Checks what the layers give for an example; returns the shape of the input."""
+    for each in (shape, *(row.output_shape for row in summary(layer, shape).rows)):
+        if (numbers := math.prod(size or 1 for size in each)) > MOST_NUMBERS:
+            raise ValueError(f"expected layers that give at most {MOST_NUMBERS:,} numbers, got {numbers:,}: {each}")
+    return shape

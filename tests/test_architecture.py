@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 
 # Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
 ROOMS = [
-    {"values", "errors", "equation"},
+    {"values", "errors", "equation", "_disk"},
     {"checks"},
     {"precision", "activations"},
     {"dot", "fans"},
@@ -48,6 +48,7 @@ ROOMS = [
     {"training.data.settings"},
     {"training.data.loading"},
     {"training.data", "training.optimizer", "training.loss_scale", "training.log"},
+    {"training.environment", "training.folder", "training.signals"},
     {"training.average", "training.losses", "training.metrics"},
     {"training.stopping"},
     {"training.config", "training.step"},

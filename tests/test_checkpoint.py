@@ -10,7 +10,7 @@ import chex
 import numpy as np
 import pytest
 
-from densefn import Dense, Repeat, Sequential, checkpoint
+from densefn import Dense, Repeat, Sequential, _disk, checkpoint
 from densefn.archive import ArchiveError
 
 MODEL = Sequential(Dense(4, "relu"), Repeat(Dense(4, dtype="bfloat16"), times=2), "tanh", Dense(2, dtype="float16"))
@@ -95,9 +95,14 @@ def array(value, **options):
         (lambda m: {**m, "0/bias.npy": array(np.array([None] * 4), allow_pickle=True)}, "and object"),
         (lambda m: {**m, "0/bias.npy": m["0/bias.npy"][:-4]}, "reshape"),
         (lambda m: {**m, "0/bias.npy": b"not an array"}, "magic"),
-        (lambda m: {**m, "layer.json": b"{}"}, "layer"),
+        (lambda m: {**m, "layer.json": b"{}"}, "expected format 1, got None"),
+        (lambda m: {**m, "layer.json": b'{"format": 1}'}, "layer"),
+        (lambda m: {**m, "layer.json": m["layer.json"].replace(b'"format": 1', b'"format": 2')}, "later densefn"),
         (lambda m: {**m, "layer.json": b"\xff"}, "utf-8"),
-        (lambda m: {**m, "layer.json": json.dumps({"layer": {"layer": "os.system"}}).encode()}, "unknown layer"),
+        (
+            lambda m: {**m, "layer.json": json.dumps({"format": 1, "layer": {"layer": "os.system"}}).encode()},
+            "unknown layer",
+        ),
     ],
 )
 def test_what_is_not_a_model_is_refused(path, change, message):
@@ -117,7 +122,7 @@ def test_compressed_members_and_other_files_are_refused(path, tmp_path):
 def test_a_save_that_is_killed_leaves_the_file_before_it(tmp_path):
     code = """
 import itertools, sys, pathlib
-from densefn.checkpoint import write
+from densefn._disk import replace as write
 for n in itertools.count():
     write(pathlib.Path(sys.argv[1]), bytes([n % 256]) * 2_000_000)
     print(n, flush=True)
@@ -137,5 +142,5 @@ for n in itertools.count():
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="directory"):
-        checkpoint.write(tmp_path / "taken", b"")
+        _disk.replace(tmp_path / "taken", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

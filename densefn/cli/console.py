@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from densefn import checkpoint
+from densefn import _disk
 
 MISTAKE = 2
 """The exit status for a mistake in what was asked for."""
@@ -21,6 +21,11 @@ def fail(message: str, status: int = MISTAKE) -> int:
     """Says what is wrong, and returns the exit status."""
     print(message, file=sys.stderr)
     return status
+
+
+def warn(message: str) -> None:
+    """Says what should be known and ends nothing."""
+    print(message, file=sys.stderr)
 
 
 def lacks(what: str, error: ModuleNotFoundError, extra: str) -> int:
@@ -41,7 +46,7 @@ def give(text: str, output: Path | None) -> int:
 def write(content: bytes, output: Path) -> int:
     """Writes a file, whole or not at all."""
     try:
-        checkpoint.write(output, content)
+        _disk.write(output, content)
     except OSError as error:
         return fail(f"--output {output}: {error.strerror}")
     return 0

@@ -77,7 +77,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
         raise ValueError(f"expected either arguments of Dense such as --units, or --config, or --run; got {got}")
     shape = None if arguments.input_shape is None else _shape(arguments.input_shape)
     if arguments.run is not None:
-        layer, trained = checkpoint.describe(arguments.run / "model.npz")
+        layer, trained = _of_run(arguments.run)
     elif arguments.config is not None:
         layer, trained = _configured(arguments.config)
     else:
@@ -85,6 +85,13 @@ def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
     if (shape := shape or trained) is None:
         raise ValueError("expected --input-shape with the arguments of Dense, such as --input-shape 32,100")
     return layer, shape
+
+
+def _of_run(run: Path) -> tuple[Layer, Shape]:
+    from densefn.training import folder
+
+    folder.check(run, folder.MODEL)
+    return checkpoint.describe(run / folder.MODEL)
 
 
 def _configured(path: str) -> tuple[Layer, Shape]:

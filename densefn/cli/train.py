@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densefn.cli.configs import located
-from densefn.cli.console import fail, lacks
+from densefn.cli.console import fail, lacks, warn
 
 if TYPE_CHECKING:
-    from densefn.training.loop import Plan, Snapshot
+    from densefn.training.loop import Plan
 
 _EXAMPLE = """\
 A config that trains on a table of one's own, with a header and the column "price":
@@ -77,7 +77,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import config, data, loop, runs, snapshot
+        from densefn.training import config, data, loop, runs
     except ModuleNotFoundError as error:
         return lacks("training", error, "train")
     resumed: Path | None = arguments.resume
@@ -88,27 +88,30 @@ def _run(arguments: argparse.Namespace) -> int:
         settings = file.decode()
         with file.locating():
             plan = loop.prepare(settings)
-        past = snapshot.read(resumed, plan) if resumed else None
     except ValueError as error:
         return fail(str(error))
     print(data.described(plan.config.data, plan.dataset), flush=True)
-    return _train(plan, resumed or arguments.run_dir or runs.default_run_dir(file.path.stem), past)
+    return _train(plan, resumed or arguments.run_dir or runs.default_run_dir(file.path.stem), resumes=bool(resumed))
 
 
-def _train(plan: "Plan", run_dir: Path, past: "Snapshot | None") -> int:
-    from densefn.training import progress, runs
+def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
+    from densefn.training import folder, progress, runs, snapshot
 
     go_on = f"to go on: densefn train --resume {shlex.quote(str(run_dir))}"
+    run = runs.resume if resumes else runs.start
     try:
         with progress.shown(plan.config) as show:
-            result = runs.resume(plan, run_dir, show, past) if past else runs.start(plan, run_dir, show)
-    except runs.RunError as error:
+            result = run(plan, run_dir, show, warn)
+    except (runs.RunError, folder.LockedError) as error:
         return fail(str(error), 1)
+    except snapshot.ResumeError as error:
+        return fail(str(error))
     except OSError as error:
-        return fail(f"{run_dir}: {error.strerror}", 1)
+        return fail(f"{error.filename or run_dir}: {error.strerror}", 1)
     except KeyboardInterrupt:
-        return fail(f"stopped; {run_dir} holds what was done; {go_on}", 130)
+        begun = f"{run_dir} holds what was done; {go_on}" if folder.is_begun(run_dir) else "nothing was begun"
+        return fail(f"stopped; {begun}", 130)
     print(progress.closing_line(plan.config, result))
     if result.stopped:
         print(go_on)
-    return 130 if result.stopped else 0
+    return 128 + result.stopped if result.stopped else 0

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: the metrics of a run, a row an epoch.
+"""The metrics of a run, a row an epoch, as they are written.
 
 JSON has no number that is not finite; null stands for it.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
+from densefn import _disk
 
-NAME = "metrics.jsonl"
+Row = dict[str, Any]
 
 
 def lines(rows: Iterable[Row]) -> str:
@@ -23,10 +23,15 @@ def read(path: Path) -> list[Row]:
     """The rows of a file, with NaN for null; the last line of a run that was interrupted may not be whole.
 
     Raises:
-      ValueError: if a line is not JSON.
+      ValueError: names the file, and the line that is not the row of its epoch.
     """
-    written = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [_numbers(json.loads(line)) for line in written if line.endswith("\n")]
+    try:
+        with _disk.open_file(path) as file:
+            written = file.readlines()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{path}: expected the metrics of a run: {reason}") from None
+    return [_row(path, number, line) for number, line in enumerate(written, 1) if line.endswith(b"\n")]
 
 
 def finite(value: Any) -> Any:
@@ -36,6 +41,18 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _row(path: Path, number: int, line: bytes) -> Row:
+    try:
+        row = _numbers(json.loads(line))
+        if row["epoch"] != number:
+            raise ValueError(f"it is that of epoch {row['epoch']}")
+        for name in ("step", "train_loss", "seconds"):
+            float(row[name])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}:{number}: expected the metrics of epoch {number}: {error}") from None
+    return row
 
 
 def _numbers(row: Row) -> Row:

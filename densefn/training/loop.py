@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
@@ -143,7 +144,8 @@ def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row
     The order of the rows depends on the seed and the number of the epoch alone. Of rows on the device the next epoch is
     dispatched before the host waits for the metrics of the last one, so the device is not idle while they are read and
     shown; of a stream it begins after them. The metrics of an epoch without an evaluation are those of the training
-    rows alone; the norms of the gradient, of the first batch, are there where it was looked at.
+    rows alone; the norms of the gradient, of the first batch, are there where it was looked at. The loss of an epoch is
+    NaN where it is finite and the parameters after it are not: its model is not one to keep.
     """
     past = past or begin(plan)
     began = time.perf_counter() - (past.rows[-1]["seconds"] if past.rows else 0)
@@ -175,6 +177,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), plan.config.data.batch_size)
     kept = jax.jit(partial(trained_params, plan.model))
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
+    spoiled = jax.jit(lambda loss, params: jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan))
     gradient_norms = jax.jit(inside.make_gradient_norms(plan.model, plan.loss))
     looked_at = first(rows, plan.config.data.batch_size)
     batches = -(-len(rows.y) // plan.config.data.batch_size)
@@ -182,7 +185,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     for number in range(len(past.rows) + 1, settings.epochs + 1):
         order = np.random.default_rng((settings.seed, number)).permutation(len(rows.y))
         state, train_loss = epoch(state, rows, order)
-        measured: dict[str, Any] = {"train_loss": train_loss}
+        measured: dict[str, Any] = {"train_loss": spoiled(train_loss, state.params)}
         if number % settings.evaluate_every == 0 or number == settings.epochs:
             val_loss, values = evaluate(kept(state), plan.dataset.validation)
             measured |= {"val_loss": val_loss, **values}

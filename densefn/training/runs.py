@@ -1,30 +1,31 @@
-"""A run: from a plan to a folder with the trained model. This is the room that touches the disk."""
+"""A run: from a plan to a folder with the trained model."""
 
 import json
 import math
-import signal
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from threading import Event, current_thread, main_thread
+from threading import Event
 from typing import Any, TextIO
+from warnings import warn as warn_user
 
 import jax
 import jax.numpy as jnp
 
 from densefn import checkpoint
-from densefn.training import inside, log, report, snapshot, tensorboard
-from densefn.training.config import dump
+from densefn.training import folder, inside, log, report, signals, snapshot, tensorboard
+from densefn.training.folder import Folder
 from densefn.training.log import Row
 from densefn.training.loop import Plan, Snapshot, begin, train
 from densefn.training.metrics import confusion_matrix
 from densefn.training.passes import first, outputs
 from densefn.training.step import State, trained_params
-from densefn.training.stopping import until_over
+from densefn.training.stopping import is_finite, until_over
 
 # Of a regression so many validation rows are written down with their predictions.
 MOST_PREDICTIONS = 1000
@@ -32,6 +33,8 @@ MOST_PREDICTIONS = 1000
 MOST_EXAMPLES = 8192
 # Once in so many seconds at most, and at the end, it is saved where the run stands.
 SECONDS_A_SAVE = 30
+
+Warn = Callable[[str], Any]
 
 
 class RunError(Exception):
@@ -46,98 +49,127 @@ class Result:
       run_dir: the folder.
       metrics: a row an epoch.
       kept: the row of the epoch whose model is saved.
-      stopped: whether the user stopped it before the last epoch.
+      stopped: the number of the signal that stopped it before the last epoch, or None.
     """
 
     run_dir: Path
     metrics: list[Row]
     kept: Row
-    stopped: bool
+    stopped: int | None
 
 
-def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any]) -> Result:
+def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user) -> Result:
     """Trains and leaves in the folder the config, the preparation of the rows, the metrics, the model and the report.
 
-    Stopped by Ctrl-C it finishes the epoch and leaves the same; the next epoch has then begun on the device, and is
-    computed for nothing. A second Ctrl-C ends it at once.
+    Stopped by Ctrl-C, SIGTERM or SIGHUP it finishes the epoch and leaves the same; the next epoch has then begun on the
+    device, and is computed for nothing. A second signal ends it at once.
 
     Args:
       plan: as `prepare` returns it.
       run_dir: a new folder, or an empty one.
-      show: is given the metrics of each epoch.
+      show: is given the metrics of each epoch. Once it fails as a terminal does that has gone away, it is left out.
+      warn: is told what does not end the run and should be known.
 
     Raises:
       RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
+      LockedError: if another process trains in it.
     """
     _make(run_dir)
-    checkpoint.write(run_dir / "preparation.json", json.dumps(plan.dataset.preparation.to_table()).encode())
-    return _complete(plan, run_dir, show, begin(plan))
+    with folder.locked(run_dir, warn):
+        if any(run_dir.iterdir()):
+            raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
+        try:
+            return _complete(plan, snapshot.begin(run_dir, plan), show, begin(plan))
+        finally:
+            with suppress(OSError):  # it holds something, once the run has begun
+                run_dir.rmdir()
 
 
-def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> Result:
+def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user) -> Result:
     """Goes on where a run was stopped or killed, and leaves what `start` leaves, to the same bits.
 
     Args:
       plan: as `prepare` returns it, of the config in the folder.
       run_dir: the run's folder.
-      show: is given the metrics of each further epoch.
-      past: as `snapshot.read` returns it.
+      show: as for `start`.
+      warn: as for `start`.
 
     Raises:
       RunError: if a loss is no longer finite.
+      LockedError: if another process trains in it.
+      ResumeError: if the run cannot go on, as `snapshot.reopen` says.
     """
-    return _complete(plan, run_dir, show, past)
+    with folder.locked(run_dir, warn):
+        try:
+            run, past = snapshot.reopen(run_dir, plan, warn) or (snapshot.begin(run_dir, plan), begin(plan))
+        except ValueError as error:
+            raise snapshot.ResumeError(str(error)) from None
+        return _complete(plan, run, show, past)
 
 
-def _complete(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> Result:
-    checkpoint.write(run_dir / "config.toml", dump(plan.config).encode())
-    with tensorboard.events(run_dir) if plan.config.train.tensorboard else nullcontext() as events:
-        seen = _follow(plan, run_dir, lambda row: (events and events.row(row), show(row)), past)
+def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot) -> Result:
+    with tensorboard.events(run.path) if plan.config.train.tensorboard else nullcontext() as events:
+        shown = _while_it_can(show)
+        seen = _follow(plan, run, lambda row: (events and events.row(row), shown(row)), past)
         (metrics, _, state), kept, stopped = seen
         params = trained_params(plan.model, state)
-        checkpoint.save(run_dir / "model.npz", plan.model, params, (None, plan.dataset.features))
         arrays = inside.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
         if events:
             events.histograms(arrays, kept["step"])
     histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
-    for name, content in {"result.json": kept, "histograms.json": histograms, **_held_out(plan, params)}.items():
-        checkpoint.write(run_dir / name, json.dumps(log.finite(content)).encode())
-    report.write_own(run_dir)
-    if not math.isfinite(metrics[-1]["train_loss"]):
-        raise RunError(
-            f"the loss is {metrics[-1]['train_loss']} in epoch {len(metrics)}; try a smaller "
-            f"optimizer.learning_rate. What was done is in {run_dir}"
-        )
-    return Result(run_dir, metrics, kept, stopped)
+    contents = {folder.RESULT: kept, folder.HISTOGRAMS: histograms, **_held_out(plan, params)}
+    files = {name: json.dumps(log.finite(content)).encode() for name, content in contents.items()}
+    model = checkpoint.pack(plan.model, params, (None, plan.dataset.features))
+    run.replace({folder.MODEL: model, **files}, over=True)
+    report.write_own(run.path)
+    _check_losses(run.path, metrics[-1], kept)
+    return Result(run.path, metrics, kept, stopped)
 
 
-def _follow(plan: Plan, run_dir: Path, show: Callable[[Row], Any], past: Snapshot) -> tuple[Snapshot, Row, bool]:
+def _check_losses(run_dir: Path, last: Row, kept: Row) -> None:
+    if is_finite(last):
+        return
+    name = next(name for name in ("train_loss", "val_loss") if not is_finite({name: last[name]}))
+    said = "loss" if name == "train_loss" else name
+    saved = f"is that of epoch {kept['epoch']}" if is_finite(kept) else "is of no use, as no epoch had a finite loss"
+    raise RunError(
+        f"the {said} is {last[name]} in epoch {last['epoch']}; try a smaller optimizer.learning_rate. What was done is "
+        f"in {run_dir}; {folder.MODEL} {saved}"
+    )
+
+
+def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot) -> tuple[Snapshot, Row, int | None]:
     """Trains, and logs and shows each epoch; now and then, and at the end, it saves where the run stands.
 
     The epochs of the past are decided upon once more: what ends a run, and what it keeps, follows from their metrics.
 
     Returns:
-      Where the run stands, the row of the epoch to keep, and whether the user stopped it before the last.
+      Where the run stands, the row of the epoch to keep, and the signal that stopped it before the last.
     """
-    settings, kept_row, stopped, next_save = plan.config.train, {}, False, 0.0
+    settings, kept_row, stopped, next_save = plan.config.train, {}, None, 0.0
     kept_by = settings.kept_by if settings.keep == "best" else None
     rows, state, kept = [], past.state, past.kept
-    checkpoint.write(run_dir / log.NAME, log.lines(past.rows).encode())
-    with (run_dir / log.NAME).open("a", encoding="utf-8") as file, _stop_signal() as stop:
+    with (run.path / folder.METRICS).open("a", encoding="utf-8") as file, signals.stopping() as stop:
+
+        def save() -> Snapshot:
+            os.fsync(file.fileno())
+            now = Snapshot(rows, state, kept)
+            snapshot.save(run, plan, now)
+            return now
+
         epochs = chain(past.epochs, _logged(train(plan, past), file, show))
         for state, row, is_kept in until_over(epochs, settings.early_stopping, kept_by):
             rows.append(row)
             if is_kept:
                 kept, kept_row = state, row
-            stopped = stop.is_set() and len(past.rows) <= len(rows) < settings.epochs
+            if len(past.rows) <= len(rows) < settings.epochs:
+                stopped = stop.signal
             if stopped or not math.isfinite(row["train_loss"]):
                 break
             if len(rows) > len(past.rows) and time.monotonic() >= next_save:
-                snapshot.save(run_dir, plan, Snapshot(rows, state, kept))
+                save()
                 next_save = time.monotonic() + SECONDS_A_SAVE
-    now = Snapshot(rows, state, kept)
-    snapshot.save(run_dir, plan, now)
-    return now, kept_row, stopped
+        return save(), kept_row, stopped
 
 
 def _logged(
@@ -151,39 +183,32 @@ def _logged(
         yield state, row
 
 
+def _while_it_can(show: Callable[[Row], Any]) -> Callable[[Row], None]:
+    """What shows the epochs until it fails as a terminal does that has gone away: a run does not end with it."""
+    fails = Event()
+
+    def shown(row: Row) -> None:
+        try:
+            if not fails.is_set():
+                show(row)
+        except OSError:
+            fails.set()
+
+    return shown
+
+
 def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
     """The content of the JSON file about the validation rows, by its name."""
     rows, preparation = plan.dataset.validation, plan.dataset.preparation
     if plan.dataset.classes:
         matrix = confusion_matrix(outputs(plan.model, params, rows), jnp.asarray(rows.y))
-        return {"confusion_matrix.json": jax.device_get(matrix).tolist()}
+        return {folder.CONFUSION: jax.device_get(matrix).tolist()}
     some = first(rows, MOST_PREDICTIONS)
     targets, predictions = (
         preparation.decode(jax.device_get(column)).values.tolist()
         for column in (some.y, outputs(plan.model, params, some))
     )
-    return {"predictions.json": {"names": preparation.targets, "targets": targets, "predictions": predictions}}
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets; the second raises KeyboardInterrupt, as without this."""
-    stop = Event()
-
-    def on_interrupt(*_: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    if current_thread() is not main_thread():  # only the main thread may handle signals
-        yield stop
-        return
-    # None is a handler that was not set from Python, which Python cannot set again.
-    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return {folder.PREDICTIONS: {"names": preparation.targets, "targets": targets, "predictions": predictions}}
 
 
 def default_run_dir(name: str) -> Path:
@@ -196,7 +221,5 @@ def default_run_dir(name: str) -> Path:
 def _make(run_dir: Path) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        if any(run_dir.iterdir()):
-            raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
     except OSError as error:
         raise RunError(f"{run_dir}: expected a folder that can be made: {error.strerror}") from None

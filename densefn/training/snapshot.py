@@ -5,8 +5,10 @@ epochs up to then are in `metrics.jsonl`. The order of the rows needs no place i
 number of the epoch alone.
 """
 
-import shlex
+import json
 import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +16,116 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import archive, checkpoint
-from densefn.training import data, log
+from densefn import _disk, archive
+from densefn.archive import Archive
+from densefn.training import data, environment, folder, log
 from densefn.training.config import dump, flat
+from densefn.training.folder import Folder
 from densefn.training.loop import Plan, Snapshot, first_state
 
-_NAME, _DESCRIPTION = "state.npz", "state.json"
+_DESCRIPTION = "state.json"
 _MAY_DIFFER = {"train.epochs", "data.path", "data.target", "data.validation"}
-"""Data may have moved; what is in it is compared by the preparation that was fitted to it."""
+"""Data may have moved; what is in it is compared by its fingerprint and the preparation that was fitted to it."""
 
 
 class ResumeError(ValueError):
     """A run that cannot go on."""
 
 
-def save(run_dir: Path, plan: Plan, snapshot: Snapshot) -> None:
-    """Writes where a run stands, in the place of where it stood before. The rows are not written."""
+def facts(plan: Plan) -> dict[str, Any]:
+    """What the manifest of a run says of it."""
+    return {"data": getattr(plan.dataset, "fingerprint", None), **environment.read()}
+
+
+def begin(run_dir: Path, plan: Plan) -> Folder:
+    """Writes what a run has before its first epoch. The config comes first: with it alone, a run can begin again."""
+    config = dump(plan.config).encode()
+    _disk.replace(run_dir / folder.CONFIG, config)
+    run = Folder(run_dir, facts(plan), {folder.CONFIG: folder.entry(config)})
+    preparation = json.dumps(plan.dataset.preparation.to_table()).encode()
+    run.replace({folder.PREPARATION: preparation, folder.METRICS: b""})
+    return run
+
+
+def save(run: Folder, plan: Plan, snapshot: Snapshot) -> None:
+    """Writes where a run stands, in the place of where it stood before. The rows of metrics are there already."""
+    run.replace({folder.STATE: pack(plan, snapshot)}, {folder.METRICS: log.lines(snapshot.rows).encode()})
+
+
+def pack(plan: Plan, snapshot: Snapshot) -> bytes:
+    """The bytes of the file that says where a run stands."""
     states = {"state": snapshot.state} | ({} if snapshot.kept is snapshot.state else {"kept": snapshot.kept})
-    description = {"format": 1, "epoch": len(snapshot.rows), "states": list(states), "config": _table(plan)}
-    checkpoint.write(run_dir / _NAME, archive.pack((_DESCRIPTION, description), jax.tree.map(_as_data, states)))
+    description = {"epoch": len(snapshot.rows), "states": list(states), "config": _table(plan)}
+    return archive.pack((_DESCRIPTION, description), jax.tree.map(_as_data, states))
 
 
-def read(run_dir: Path, plan: Plan) -> Snapshot:
-    """Reads where a run stands.
+def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folder, Snapshot] | None:
+    """Reads where a run stands, and gets its folder ready to go on.
 
     Args:
-      run_dir: its folder.
+      run_dir: its folder, locked.
       plan: of its config, in which the number of epochs and the place of the data may have been changed.
+      warn: is told what else has changed, with which the run may go on to other roundings.
+
+    Returns:
+      The folder and where the run stands; None for one that was killed before it was saved.
 
     Raises:
-      ResumeError: names what was changed since the run began, or what is missing.
+      ResumeError: names what was changed since the run began.
       ValueError: names the file that is missing or not whole.
     """
-    anew = f"densefn train {shlex.quote(str(run_dir / 'config.toml'))}"
-    expected = f"where the run stood after an epoch; without it, train anew: {anew}"
-    with archive.opened(run_dir / _NAME, _DESCRIPTION, expected) as file:
-        said = file.describe()
-        done, states, config = said["epoch"], said["states"], said["config"]
+    if _is_new(run_dir):
+        return None
+    manifest, files = folder.check(run_dir, folder.PREPARATION, folder.METRICS, folder.STATE)
+    done, states, config = _described(run_dir)
     _check(run_dir, plan, done, config)
+    _check_facts(run_dir, plan, manifest.facts, warn)
     first = jax.eval_shape(lambda: first_state(plan))
-    with archive.opened(run_dir / _NAME, _DESCRIPTION, expected) as file:
+    with _opened(run_dir) as file:
         read = file.read(jax.eval_shape(lambda tree: jax.tree.map(_as_data, tree), dict.fromkeys(states, first)))
     read = {name: jax.tree.map(_from_data, first, state) for name, state in read.items()}
-    rows = log.read(run_dir / log.NAME)[:done]
+    rows = log.read(run_dir / folder.METRICS)[:done]
     if len(rows) < done:
-        raise ResumeError(f"{run_dir / log.NAME}: expected the metrics of {done} epochs, got {len(rows)}")
-    return Snapshot(rows, read["state"], read.get("kept", read["state"]))
+        raise ResumeError(f"{run_dir / folder.METRICS}: expected the metrics of {done} epochs, got {len(rows)}")
+    snapshot = Snapshot(rows, read["state"], read.get("kept", read["state"]))
+    run = Folder(run_dir, facts(plan), folder.settled(run_dir, manifest, files))
+    run.replace({folder.CONFIG: dump(plan.config).encode(), folder.METRICS: log.lines(rows).encode()})
+    return run, snapshot
+
+
+def _is_new(run_dir: Path) -> bool:
+    """Whether a run was killed before it was saved."""
+    if (run_dir / folder.MANIFEST).exists():
+        _, files = folder.check(run_dir, folder.CONFIG, optional=[folder.PREPARATION, folder.STATE])
+        return folder.STATE not in files
+    return not any((run_dir / name).exists() for name in (folder.STATE, folder.MODEL))
+
+
+def _opened(run_dir: Path) -> AbstractContextManager[Archive]:
+    return archive.opened(run_dir / folder.STATE, _DESCRIPTION, "where the run stood after an epoch")
+
+
+def _described(run_dir: Path) -> tuple[int, list[str], dict[str, Any]]:
+    with _opened(run_dir) as file:
+        said = file.describe()
+        done, states, config = said["epoch"], said["states"], said["config"]
+        is_state = type(done) is int and done > 0 and type(config) is dict
+        if not is_state or states not in (["state"], ["state", "kept"]):
+            raise ValueError("its description is not one of a state")
+    return done, states, config
+
+
+def _check_facts(run_dir: Path, plan: Plan, then: Mapping[str, Any], warn: Callable[[str], Any]) -> None:
+    if then["data"] != getattr(plan.dataset, "fingerprint", None):
+        raise ResumeError(f"{plan.config.data.title}: has changed since the run began; train anew")
+    if settings := environment.differences(then, "settings"):
+        raise ResumeError(f"{run_dir}: expected JAX's settings as they were, got {', '.join(settings)}")
+    if versions := environment.differences(then, "versions"):
+        warn(f"{run_dir}: the run may go on to other roundings than it began with: {', '.join(versions)}")
 
 
 def _check(run_dir: Path, plan: Plan, done: int, config: dict[str, Any]) -> None:
-    if plan.dataset.preparation != data.read_preparation(run_dir / "preparation.json"):
+    if plan.dataset.preparation != data.read_preparation(run_dir / folder.PREPARATION):
         raise ResumeError(f"{plan.config.data.title}: has changed since the run began; train anew")
     then, now = dict(flat(config)), dict(flat(_table(plan)))
     changed = [key for key in then | now if then.get(key) != now.get(key) and key not in _MAY_DIFFER]

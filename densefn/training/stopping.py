@@ -64,6 +64,11 @@ class Watch(NamedTuple):
         return self._replace(best=value, epoch=int(row["epoch"]))
 
 
+def is_finite(row: Mapping[str, int | float]) -> bool:
+    """Whether the losses of an epoch are finite: the one of the training rows and, where it has one, the other."""
+    return all(math.isfinite(row[name]) for name in ("train_loss", "val_loss") if name in row)
+
+
 def until_over(
     epochs: Iterable[tuple[S, Row]], stopping: EarlyStopping | None, kept_by: str | None
 ) -> Iterator[tuple[S, Row, bool]]:
@@ -72,7 +77,8 @@ def until_over(
     Args:
       epochs: pairs of a state and a row of metrics.
       stopping: None takes all epochs.
-      kept_by: the metric by which the best is kept, None for the last. While it has no finite value, the last is kept.
+      kept_by: the metric by which the best is kept, None for the last. Only an epoch whose losses are finite is kept;
+        before the first of them, the last.
 
     >>> rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.0, 0.0], 1)]
     >>> early = until_over(zip("abcde", rows), EarlyStopping(patience=2), "val_loss")
@@ -80,10 +86,12 @@ def until_over(
     [('a', True), ('b', True), ('c', False), ('d', False)]
     """
     patience = Watch(stopping.metric, is_larger_better(stopping.metric), stopping.min_delta) if stopping else None
-    best = Watch(kept_by, is_larger_better(kept_by)) if kept_by else None
+    best, kept = Watch(kept_by, is_larger_better(kept_by)) if kept_by else None, 0
     for state, row in epochs:
-        best = best.after(row) if best else None
-        yield state, row, best is None or best.epoch in (0, row["epoch"])
+        if is_finite(row):
+            best = best.after(row) if best else None
+            kept = best.epoch if best else row["epoch"]
+        yield state, row, kept in (0, row["epoch"])
         patience = patience.after(row) if patience else None
         if stopping and patience and stopping.metric in row and row["epoch"] - patience.epoch >= stopping.patience:
             break

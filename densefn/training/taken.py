@@ -4,6 +4,7 @@ from pathlib import Path
 
 from densefn import checkpoint
 from densefn.export import Affine, Model
+from densefn.training import folder
 from densefn.training.data import Preparation, read_preparation
 
 
@@ -17,15 +18,18 @@ def take(run: Path) -> tuple[Model, Preparation | None]:
       The model, and the preparation that lies beside it, if there is one: its `features` are the columns of the input.
 
     Raises:
-      ValueError: names the file that is missing or not whole, or that does not go with the other.
+      ValueError: names the file that is missing or not as the run wrote it, or the parameter that is not finite.
     """
-    path = run / "model.npz" if run.is_dir() else run
+    path = run / folder.MODEL if run.is_dir() else run
+    in_run = any(path.with_name(name).exists() for name in (folder.PREPARATION, folder.MANIFEST))
+    if in_run:
+        folder.check(path.parent, path.name, folder.PREPARATION)
     layer, params = checkpoint.load(path)
+    checkpoint.check_finite(path, params)
     _, shape = checkpoint.describe(path)
-    beside = path.with_name("preparation.json")
-    if not beside.exists():
+    if not in_run:
         return Model(layer, params, shape), None
-    preparation = read_preparation(beside)
+    preparation = read_preparation(path.with_name(folder.PREPARATION))
     inputs = Affine(preparation.mean, preparation.scale)
     mean, scale = preparation.target_mean, preparation.target_scale
     outputs = None if mean is None or scale is None else Affine(mean, scale)

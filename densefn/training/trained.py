@@ -10,7 +10,7 @@ import polars as pl
 
 from densefn import checkpoint
 from densefn.layer import Layer
-from densefn.training import config, data, losses, metrics
+from densefn.training import config, data, folder, losses, metrics
 from densefn.training.config import Config, ConfigFile
 from densefn.training.data import DataError, Decoded, Preparation, Rows, Stream, Table
 from densefn.training.passes import make_evaluate
@@ -26,6 +26,7 @@ class Trained:
       preparation: turns raw rows into inputs, and outputs into classes or numbers.
       model: the layer.
       params: that were kept.
+      fingerprint: of the rows of the run.
     """
 
     file: ConfigFile
@@ -33,6 +34,7 @@ class Trained:
     preparation: Preparation
     model: Layer
     params: Any
+    fingerprint: str | None
 
     def predict(self, table: Table) -> Decoded:
         """What the model says of raw rows, which need no target.
@@ -67,7 +69,7 @@ class Trained:
     def _held_out(self) -> Rows | Stream:
         with self.file.locating():
             dataset = data.load(self.config.data)
-        if dataset.preparation != self.preparation:
+        if getattr(dataset, "fingerprint", None) != self.fingerprint or dataset.preparation != self.preparation:
             raise DataError(f"{self.config.data.title}: has changed since the run; name a file of rows to evaluate")
         return dataset.validation
 
@@ -76,13 +78,15 @@ def open_run(run_dir: str | Path) -> Trained:
     """Opens the folder of a run.
 
     Raises:
-      ValueError: names the file that is missing or not whole.
+      ValueError: names the file that is missing or not as the run wrote it, or the parameter that is not finite.
     """
     run_dir = Path(run_dir)
-    model, params = checkpoint.load(run_dir)
-    file = config.read(run_dir / "config.toml")
-    preparation = data.read_preparation(run_dir / "preparation.json")
-    return Trained(file, file.decode(), preparation, model, params)
+    manifest, _ = folder.check(run_dir, folder.CONFIG, folder.PREPARATION, folder.MODEL)
+    model, params = checkpoint.load(run_dir / folder.MODEL)
+    checkpoint.check_finite(run_dir / folder.MODEL, params)
+    file = config.read(run_dir / folder.CONFIG)
+    preparation = data.read_preparation(run_dir / folder.PREPARATION)
+    return Trained(file, file.decode(), preparation, model, params, manifest.facts["data"])
 
 
 def as_frame(table: Table, preparation: Preparation, predicted: Decoded) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import pytest
 from densefn import Dense, Sequential, checkpoint
 from densefn.cli import main
 from densefn.export import FORMATS, CheckError, formats
+from tests.training.runs_made import seal
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,13 +132,16 @@ def test_a_broken_file(name, run, capsys):
     (run / name).write_bytes((run / name).read_bytes()[:100])
     status, message = failed(capsys, str(run), "--format", "onnx")
     assert status == 2
-    assert message.startswith(f"{run / name}: expected a ")
+    assert message.startswith(f"{run / name}: it is not as the run wrote it")
     assert not (run / "model.onnx").exists()
 
 
 def test_files_that_do_not_go_together(run, capsys):
     layer = Dense(1)
     checkpoint.save(run / "model.npz", layer, layer.init(jax.random.key(0), (None, 4)), (None, 4))
+    _, message = failed(capsys, str(run), "--format", "onnx")
+    assert message.startswith(f"{run / 'model.npz'}: it is not as the run wrote it")
+    seal(run)
     status, message = failed(capsys, str(run), "--format", "onnx")
     assert status == 2
     assert "expected a mean and a scale for each of the 4 features, got 10 and 10" in message

@@ -52,6 +52,7 @@ class TestRun:
             "confusion_matrix.json",
             "curves.png",
             "histograms.json",
+            "manifest.json",
             "metrics.jsonl",
             "model.npz",
             "preparation.json",
@@ -252,7 +253,7 @@ def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
     assert "expected train.epochs of at least the 2 that are done, got 1" in refused("--set", "train.epochs=1")
     assert "--run-dir: a run goes on in its own folder" in refused("--run-dir", "other")
     (run_dir / "state.npz").unlink()
-    assert "state.npz: expected where the run stood after an epoch" in refused()
+    assert "state.npz: No such file, but manifest.json lists it" in refused()
 
 
 def test_a_folder_that_is_no_run_cannot_go_on(tmp_path, capsys):
@@ -265,10 +266,11 @@ def test_a_disk_that_is_full_is_a_message(tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint, "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     run_dir = tmp_path / "run"
     assert main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=1"]) == 1
-    assert capsys.readouterr().err == f"{run_dir}: No space left on device\n"
+    assert capsys.readouterr().err == f"{run_dir / 'config.toml'}: No space left on device\n"
+    assert not run_dir.exists()
 
 
 def test_a_terminal_shows_a_live_bar(tmp_path):

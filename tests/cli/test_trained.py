@@ -130,8 +130,11 @@ def test_a_class_that_training_did_not_have_is_refused(trained, tmp_path, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", "nowhere", "new.csv"], "nowhere: expected a model written by densefn, or the folder of a run"),
-        (["evaluate", "nowhere"], "nowhere: expected a model written by densefn, or the folder of a run"),
+        (
+            ["predict", "nowhere", "new.csv"],
+            "nowhere: expected the folder of a run, with config.toml and manifest.json",
+        ),
+        (["evaluate", "nowhere"], "nowhere: expected the folder of a run, with config.toml and manifest.json"),
         (["predict", "RUN", "none.csv"], "none.csv: expected a file, and there is none"),
         (["predict", "RUN", "new.doc"], "new.doc: expected a file .csv"),
         (["predict", "RUN", "new.csv", "-o", "nowhere/out.csv"], "--output nowhere/out.csv: No such file or directory"),

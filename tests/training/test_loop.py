@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense
-from densefn.training import loop, runs
+from densefn.training import loop, signals
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.optimizer import as_optimizer
@@ -72,8 +72,8 @@ def test_an_interrupt_while_the_handler_is_set_is_not_lost(monkeypatch):
         return replaced
 
     monkeypatch.setattr(signal, "signal", interrupted)
-    with runs._stop_signal() as stop:
-        assert stop.is_set()
+    with signals.stopping() as stop:
+        assert stop.signal == signal.SIGINT
         assert signal.getsignal(signal.SIGINT) is before
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -83,9 +83,9 @@ def test_after_a_handler_that_python_cannot_set_again_an_interrupt_ends_the_proc
     try:
         with monkeypatch.context() as patch:
             patch.setattr(signal, "getsignal", lambda _: None)
-            with runs._stop_signal() as stop:
+            with signals.stopping() as stop:
                 signal.raise_signal(signal.SIGINT)
-                assert stop.is_set()
+                assert stop.signal == signal.SIGINT
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, before)

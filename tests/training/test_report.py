@@ -16,6 +16,7 @@ import pytest
 from densefn import Dense, Repeat, Residual, Sequential
 from densefn.cli import main
 from densefn.training import config, inside, loop, report
+from tests.training.runs_made import seal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -191,9 +192,9 @@ class TestPage:
     def test_of_several_has_what_differs_and_the_best_of_each_column(self, classes, numbers, tmp_path):
         other = shutil.copytree(classes, tmp_path / "other")
         (other / "config.toml").write_text((other / "config.toml").read_text().replace("units = 64", "units = 63"))
-        better = {**rows(other)[-1], "val_loss": 0.001, "val_accuracy": 0.5}
+        better = {**rows(other)[-1], "epoch": 1, "val_loss": 0.001, "val_accuracy": 0.5}
         (other / "metrics.jsonl").write_text(json.dumps(better) + "\n")
-        page = shown(classes, numbers, other)
+        page = shown(classes, numbers, seal(other))
         assert "Residuals of the validation rows" in headings(page)
         for cell in ('<th scope="row">model.layers.1.units</th><td>64</td><td>1</td><td>63</td>', "0.001 ★"):
             assert cell in page
@@ -234,33 +235,37 @@ class TestPage:
         run = shutil.copytree(classes, tmp_path / "<b>bold")
         text = (run / "config.toml").read_text()
         (run / "config.toml").write_text(re.sub("shows = .*", 'shows = "<script>alert(1)</script>"', text))
-        page = shown(run, classes)
+        page = shown(seal(run), classes)
         assert "<script>" not in page
         assert "<b>" not in page
         assert "&lt;b&gt;bold" in page
 
     def test_more_classes_than_can_be_read_are_a_list_of_the_most_frequent_confusions(self, classes, tmp_path):
         run = shutil.copytree(classes, tmp_path / "run")
-        (run / "preparation.json").unlink()
         matrix = np.eye(40, dtype=int) * 5
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
-        assert "No row is taken for another class." in shown(run)
+        assert "No row is taken for another class." in shown(seal(run))
         matrix[3, 17] = 9
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
-        assert '<th scope="row">3</th><td>17</td><td class="number">9</td>' in shown(run)
+        named = [f"class{number}" for number in range(40)]
+        prepared = json.loads((run / "preparation.json").read_text())
+        prepared["target"]["names"] = named
+        (run / "preparation.json").write_text(json.dumps(prepared))
+        assert '<th scope="row">class3</th><td>class17</td><td class="number">9</td>' in shown(seal(run))
 
     def test_of_an_interrupted_run_has_what_there_is(self, classes, tmp_path):
         run = tmp_path / "run"
         run.mkdir()
-        shutil.copy(classes / "config.toml", run)
+        for name in ("config.toml", "preparation.json"):
+            shutil.copy(classes / name, run)
         (run / "metrics.jsonl").write_text(json.dumps(rows(classes)[0]) + '\n{"epoch": 2, "st')
-        assert headings(shown(run)) == ["Result", "Curves", "Gradient norms", "Config"]
+        assert headings(shown(seal(run, over=False))) == ["Result", "Curves", "Gradient norms", "Config"]
 
     def test_a_loss_that_was_not_finite_is_shown(self, numbers, tmp_path):
         run = shutil.copytree(numbers, tmp_path / "run")
         row = {**rows(run)[0], "train_loss": None, "val_loss": None, "gradient_norms": {"0/kernel": None}}
         (run / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-        page = shown(run, numbers)
+        page = shown(seal(run), numbers)
         assert "no finite value" in shown(run)
         assert '<td class="number">nan</td>' in page
 
@@ -290,7 +295,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         "case",
         [
-            ("config.toml", None, "expected the folder of a run, with config.toml and metrics.jsonl"),
+            ("manifest.json", None, "No such file, and without it nothing tells whether the files belong together"),
             ("metrics.jsonl", "", "expected the files of a run that densefn wrote: metrics.jsonl has no epoch yet"),
             ("metrics.jsonl", "7\n", "expected the files of a run that densefn wrote: "),
             ("config.toml", "a = ", "expected the files of a run that densefn wrote: "),
@@ -305,9 +310,10 @@ class TestCommand:
         (run / name).unlink()
         if content is not None:
             (run / name).write_text(content)
+            seal(run)
         assert main(["report", str(run), "-o", str(tmp_path / "page.html")]) == 2
         captured = capsys.readouterr()
-        assert captured.err.startswith(f"{run}: {message}")
+        assert captured.err.startswith(f"{run}: {message}" if content is not None else f"{run / name}: {message}")
         assert captured.err.count("\n") == 1
         assert not (tmp_path / "page.html").exists()
 

@@ -5,7 +5,6 @@ import signal
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import chex
 import jax
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Sequential
-from densefn.training import config, log, loop, report, runs, snapshot
+from densefn.training import config, log, loop, report, runs, signals, snapshot
 from densefn.training.config import Config, Train
 from densefn.training.data import ArrayFile, Bundled, TableFile
 from densefn.training.optimizer import as_optimizer
@@ -57,7 +56,7 @@ def resume(run_dir, **changes):
     given = config.load(run_dir / "config.toml")
     again = loop.prepare(replace(given, train=replace(given.train, **changes)))
     shown = []
-    result = runs.resume(again, run_dir, shown.append, snapshot.read(run_dir, again))
+    result = runs.resume(again, run_dir, shown.append)
     return result, [row["epoch"] for row in shown]
 
 
@@ -68,10 +67,10 @@ def metrics(run_dir):
 
 
 def check_same(run_dir: Path, other: Path):
-    """All that is written but times, to the bit."""
+    """All that is written but times and their hashes, to the bit."""
     names = {path.name for path in run_dir.iterdir()}
     assert names == {path.name for path in other.iterdir()}
-    for name in names - {"metrics.jsonl", "result.json"}:
+    for name in names - {"metrics.jsonl", "result.json", "manifest.json"}:
         assert (run_dir / name).read_bytes() == (other / name).read_bytes(), name
     assert metrics(run_dir) == metrics(other)
     kept, same = (json.loads((folder / "result.json").read_text()) for folder in (run_dir, other))
@@ -80,9 +79,9 @@ def check_same(run_dir: Path, other: Path):
 
 def leave(run_dir, chosen, past):
     """What a run that was killed leaves of itself."""
-    (run_dir / "preparation.json").write_text(json.dumps(chosen.dataset.preparation.to_table()))
+    run = snapshot.begin(run_dir, chosen)
     (run_dir / "metrics.jsonl").write_text(log.lines(past.rows))
-    snapshot.save(run_dir, chosen, past)
+    snapshot.save(run, chosen, past)
 
 
 def check_equal(state, other):
@@ -93,7 +92,7 @@ def check_goes_on(chosen, run_dir):
     whole = list(loop.train(chosen))
     (first, _), (second, _), *after = whole
     leave(run_dir, chosen, loop.Snapshot([row for _, row in whole[:2]], second, first))
-    past = snapshot.read(run_dir, chosen)
+    _, past = snapshot.reopen(run_dir, chosen, print)
     for read, written in [(past.state, second), (past.kept, first)]:
         chex.assert_trees_all_equal_dtypes(read, written)
         check_equal(read, written)
@@ -173,7 +172,7 @@ def test_more_epochs_go_on_from_the_last(folders):
     runs.start(plan(epochs=8), whole, print)
     runs.start(plan(epochs=3), run_dir, print)
     result, shown = resume(run_dir, epochs=8)
-    assert (shown, result.stopped) == ([4, 5, 6, 7, 8], False)
+    assert (shown, result.stopped) == ([4, 5, 6, 7, 8], None)
     check_same(run_dir, whole)
 
 
@@ -192,7 +191,7 @@ def test_may_be_stopped_again_and_again(folders):
     runs.start(plan(), run_dir, interrupt(1))
     for epoch in (2, 5):
         again = plan()
-        assert runs.resume(again, run_dir, interrupt(epoch), snapshot.read(run_dir, again)).stopped
+        assert runs.resume(again, run_dir, interrupt(epoch)).stopped
         assert len(metrics(run_dir)) == epoch
     resume(run_dir)
     check_same(run_dir, whole)
@@ -202,12 +201,12 @@ def test_stopped_before_its_first_epoch_it_loses_none(folders, monkeypatch):
     run_dir, before = folders
     for folder in folders:
         runs.start(plan(keep="best"), folder, interrupt(4))
-    stop = Event()
-    stop.set()
+    stop = signals.Stop()
+    stop.signal = signal.SIGTERM
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "_stop_signal", lambda: nullcontext(stop))
+        patch.setattr(signals, "stopping", lambda: nullcontext(stop))
         result, shown = resume(run_dir)
-    assert (result.stopped, shown) == (True, [])
+    assert (result.stopped, shown) == (signal.SIGTERM, [])
     check_same(run_dir, before)
 
 
@@ -234,8 +233,8 @@ class TestRefuses:
     def run_dir(self, tmp_path):
         chosen = plan(epochs=2)
         _, first, _ = loop.begin(chosen)
-        (tmp_path / "config.toml").write_text(config.dump(chosen.config))
-        leave(tmp_path, chosen, loop.Snapshot([{"epoch": 1}, {"epoch": 2}], first, first))
+        row = {"step": 6, "train_loss": 1.0, "seconds": 0.5}
+        leave(tmp_path, chosen, loop.Snapshot([{"epoch": 1, **row}, {"epoch": 2, **row}], first, first))
         return tmp_path
 
     def check(self, run_dir, message, **changes):
@@ -253,19 +252,19 @@ class TestRefuses:
 
     def test_a_state_that_is_missing(self, run_dir):
         (run_dir / "state.npz").unlink()
-        message = "state.npz: expected where the run stood .*; without it, train anew: densefn train .*: No such file"
+        message = "state.npz: No such file, but manifest.json lists it"
         self.check(run_dir, message)
 
     def test_a_state_that_is_damaged(self, run_dir):
         content = bytearray((run_dir / "state.npz").read_bytes())
         content[len(content) // 2] ^= 1
         (run_dir / "state.npz").write_bytes(content)
-        self.check(run_dir, "state.npz: expected where the run stood")
+        self.check(run_dir, "state.npz: it is not as the run wrote it")
 
     def test_metrics_that_are_missing(self, run_dir):
         lines = (run_dir / "metrics.jsonl").read_text().splitlines(keepends=True)
         (run_dir / "metrics.jsonl").write_text(lines[0])
-        self.check(run_dir, "metrics.jsonl: expected the metrics of 2 epochs, got 1")
+        self.check(run_dir, "metrics.jsonl: it is not as the run wrote it")
 
 
 class TestData:
@@ -278,7 +277,7 @@ class TestData:
         runs.start(plan(data=self.table(tmp_path / "here")), tmp_path / "run", interrupt(2))
         (tmp_path / "here").rename(tmp_path / "there")
         moved = plan(data=TableFile(str(tmp_path / "there" / "rows.csv"), "b", task="regression"))
-        runs.resume(moved, tmp_path / "run", print, snapshot.read(tmp_path / "run", moved))
+        runs.resume(moved, tmp_path / "run", print)
         assert config.load(tmp_path / "run" / "config.toml") == moved.config
         assert len(metrics(tmp_path / "run")) == 8
 

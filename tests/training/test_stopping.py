@@ -31,7 +31,7 @@ def test_values_that_are_not_finite_are_never_better():
     values = [math.nan, 3.0, math.nan, -math.inf, 2.0, math.nan, math.nan]
     kept = [epoch for epoch, is_kept in taken(rows(values), None, "val_loss") if is_kept]
     assert kept == [1, 2, 5]
-    assert taken(rows(values), EarlyStopping(patience=2))[-1] == (4, True)
+    assert taken(rows(values), EarlyStopping(patience=2))[-1] == (4, False)
 
 
 def test_epochs_without_the_metric_are_waited_for():

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from string import Template
 
-from densefn import checkpoint
+from densefn import _disk
+from densefn.training.folder import CURVES, REPORT
 from densefn.training.inside import histogram
 from densefn.training.report import plot, tables
 from densefn.training.report.plot import Panel
@@ -61,8 +62,8 @@ $body
 def write_own(folder: Path) -> None:
     """Writes `report.html` and `curves.png` into the folder of a run."""
     runs = read_all([folder])
-    checkpoint.write(folder / "curves.png", plot.png(curves(runs)))
-    checkpoint.write(folder / "report.html", page(runs).encode())
+    _disk.replace(folder / CURVES, plot.png(curves(runs)))
+    _disk.replace(folder / REPORT, page(runs).encode())
 
 
 def page(runs: Sequence[Run]) -> str:

@@ -11,10 +11,14 @@ import numpy as np
 
 from densefn import checkpoint
 from densefn.summary import Summary, summary
+from densefn.training import folder as names
 from densefn.training import log
 from densefn.training.data import Preparation, read_preparation
 from densefn.training.data.table import DataError
+from densefn.training.folder import FolderError, check
 from densefn.training.log import Row
+
+_OPTIONAL = (names.MODEL, names.RESULT, names.CONFUSION, names.PREDICTIONS, names.HISTOGRAMS)
 
 
 class ReportError(ValueError):
@@ -96,25 +100,26 @@ def read(folder: Path, name: str) -> Run:
     Raises:
       ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
     """
-    if not (folder / "config.toml").is_file() or not (folder / log.NAME).is_file():
-        raise ReportError(f"{folder}: expected the folder of a run, with config.toml and {log.NAME}")
     try:
-        text = (folder / "config.toml").read_text(encoding="utf-8")
+        check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
+    except FolderError as error:
+        raise ReportError(str(error)) from None
+    try:
+        text = (folder / names.CONFIG).read_text(encoding="utf-8")
         config = tomllib.loads(text)
-        metrics = _rows(folder / log.NAME)
-        model = folder / "model.npz"
-        preparation = folder / "preparation.json"
+        metrics = _rows(folder / names.METRICS)
+        model = folder / names.MODEL
         return Run(
             name,
             config,
             text,
             metrics,
-            _kept(metrics, _json(folder / "result.json")),
+            _kept(metrics, _json(folder / names.RESULT)),
             summary(*checkpoint.describe(model)) if model.exists() else None,
-            read_preparation(preparation) if preparation.exists() else None,
-            _json(folder / "confusion_matrix.json"),
-            _predictions(_json(folder / "predictions.json")),
-            _json(folder / "histograms.json") or {},
+            read_preparation(folder / names.PREPARATION),
+            _json(folder / names.CONFUSION),
+            _predictions(_json(folder / names.PREDICTIONS)),
+            _json(folder / names.HISTOGRAMS) or {},
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, DataError) as error:
         raise ReportError(f"{folder}: expected the files of a run that densefn wrote: {error}") from None

@@ -1,0 +1,50 @@
+"""What ends a run before its last epoch from outside: Ctrl-C, the end of a batch job, a terminal that goes away."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stop:
+    """Whether a run was told to stop.
+
+    Attributes:
+      signal: the number of the signal that said so, None before.
+    """
+
+    signal: int | None = None
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Notes the first of these signals; the second does what it does elsewhere, and ends the process at once.
+
+    A signal that is ignored stays ignored: `nohup` says so of the end of a terminal.
+    """
+    stop = Stop()
+    if current_thread() is not main_thread():  # only the main thread may handle signals
+        yield stop
+        return
+    # None is a handler that was not set from Python, which Python cannot set again.
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _: object) -> None:
+        stop.signal = number
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    if stop.signal:  # one that came while the others were set
+        restore()
+    try:
+        yield stop
+    finally:
+        restore()
