@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from densefn import _disk
+from densefn import _disk, npz
 from densefn.param import name_of
 
 FORMAT = 1
@@ -60,7 +60,7 @@ class Archive:
     """
 
     def __init__(self, file: zipfile.ZipFile, size: int, name: str):
-        if any(member.compress_type != zipfile.ZIP_STORED for member in file.infolist()):
+        if any(member.compress_type != zipfile.ZIP_STORED for member in npz.members(file)):
             raise ValueError("expected members that are not compressed")
         self._file, self._size, self._name = file, size, name
 
@@ -89,9 +89,8 @@ class Archive:
         shape, dtype = tuple(declared.shape), np.dtype(declared.dtype)
         stored = np.dtype(np.uint16) if dtype == jnp.bfloat16 else dtype
         with self._file.open(f"{name}.npy") as member:
-            np.lib.format.read_magic(member)
-            got = np.lib.format.read_array_header_1_0(member)
-            if got != (shape, False, stored):
+            got = npz.header(member)
+            if got != (shape, "C", stored):
                 raise ValueError(f"expected {name} of shape {shape} and {stored}, got {got[0]} and {got[2]}")
             # Reading to the end makes zipfile compare the checksum.
             return jnp.asarray(np.frombuffer(member.read(), stored).reshape(shape).view(dtype))

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 
 # Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
 ROOMS = [
-    {"values", "errors", "equation", "_disk"},
+    {"values", "errors", "equation", "_disk", "npz"},
     {"checks"},
     {"precision", "activations"},
     {"dot", "fans"},
@@ -38,6 +38,7 @@ ROOMS = [
     {"export.formats"},
     {"export"},
     {"training.data.table"},
+    {"training.data.packed", "training.data.layout", "training.data.header"},
     {"training.data.cells", "training.data.text", "training.data.arrays", "training.data.bundled"},
     {"training.data.files", "training.data.synthetic", "training.data.columns"},
     {"training.data.targets"},

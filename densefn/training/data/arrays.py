@@ -3,24 +3,24 @@
 Nothing is unpickled, and the size that a header announces is compared with that of the file before memory is taken.
 """
 
-import gzip
 import io
 import math
 import re
 import struct
 import zipfile
-import zlib
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Literal
 
 import numpy as np
 
-from densefn.training.data.table import DataError, Table, shown_path
+from densefn import npz
+from densefn.training.data import packed
+from densefn.training.data.table import DataError, Table, nfc, shown_path
 
 SUFFIXES = (".npz", ".npy")
 
 _IDX = re.compile(r"(images|labels)[-.]idx(\d)-ubyte(\.gz)?$")
-_BROKEN = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
 
 
 def is_idx(path: Path) -> bool:
@@ -34,8 +34,8 @@ def read_npy(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             shape, order, dtype = _header(file, path.stat().st_size, shown)
-            array = np.memmap(file, dtype, "r", file.tell(), shape, order)
-    except _BROKEN as error:
+            array = _as_text(np.memmap(file, dtype, "r", file.tell(), shape, order), shown)
+    except npz.BROKEN as error:
         raise _broken(shown, "an array as numpy.save writes it", error) from None
     return Table(shown, {"": array})
 
@@ -46,12 +46,15 @@ def read_npz(path: Path) -> Table:
     arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
+            for member in npz.members(archive):
+                name = nfc(member.filename.removesuffix(".npy"))
+                if name in arrays:
+                    raise DataError(f"{shown}: expected names that differ, and two arrays are {name!r}")
                 with archive.open(member) as file:
                     shape, order, dtype = _header(file, member.file_size, f"{shown}: {name}")
-                    arrays[name] = np.frombuffer(file.read(), dtype).reshape(shape, order=order)
-    except _BROKEN as error:
+                    array = np.frombuffer(file.read(), dtype).reshape(shape, order=order)
+                arrays[name] = _as_text(array, f"{shown}: {name}")
+    except npz.BROKEN as error:
         raise _broken(shown, "arrays as numpy.savez writes them", error) from None
     if not arrays:
         raise DataError(f"{shown}: expected arrays, got none")
@@ -72,9 +75,7 @@ def read_idx(path: Path) -> Table:
 
 def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
     """Shape, order and dtype of the array of numbers that follows and ends the file."""
-    version = np.lib.format.read_magic(file)
-    header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = header(file)
+    shape, order, dtype = npz.header(file)
     if dtype.hasobject or dtype.kind not in "biufUS":
         raise DataError(f"{shown}: expected numbers, got an array of dtype {dtype}; pickled objects are not read")
     expected = math.prod(shape) * dtype.itemsize
@@ -83,13 +84,29 @@ def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Li
         raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {rest} follow")
     if not shape or 0 in shape:
         raise DataError(f"{shown}: expected an array [rows, ...] of at least one row, got the shape {shape}")
-    return shape, "F" if fortran else "C", dtype
+    return shape, order, dtype
+
+
+def _as_text(array: np.ndarray, shown: str) -> np.ndarray:
+    """The array itself; one of bytes that are text as text, found to be characters that can be written."""
+    if array.dtype.kind not in "US":
+        return array
+    try:
+        text = (
+            np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder("="))
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{shown}: expected text: {error}") from None
+    points = np.ascontiguousarray(text).view(np.uint32)
+    if np.any((points > _LAST_CHARACTER) | ((points >= _SURROGATES[0]) & (points <= _SURROGATES[1]))):
+        raise DataError(f"{shown}: expected text, got what are no characters of Unicode")
+    return text
 
 
 def _idx(path: Path) -> np.ndarray:
     shown = shown_path(path)
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with packed.opened(path) as file:
             begin = file.read(4)
             if len(begin) < 4 or begin[:3] != b"\0\0\x08":
                 raise DataError(
@@ -98,8 +115,8 @@ def _idx(path: Path) -> np.ndarray:
             sizes = file.read(4 * begin[3])
             shape = struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
             expected = math.prod(shape)
-            content = _at_most(cast(IO[bytes], file), expected + 1)
-    except _BROKEN as error:
+            content = _at_most(file, expected + 1)
+    except npz.BROKEN as error:
         raise _broken(shown, "a whole IDX file", error) from None
     if len(shape) < begin[3] or len(content) != expected:
         more = "more" if len(content) > expected else f"{len(content):,}"

@@ -10,12 +10,12 @@ from densefn import checks
 from densefn.training.data import files, fit
 from densefn.training.data.preparation import Preparation
 from densefn.training.data.section import Data
-from densefn.training.data.table import Table, blaming
+from densefn.training.data.table import Table, blaming, nfc
 
 
 def _names(given: Any) -> tuple[str, ...]:
     """Names, of which one may stand alone."""
-    return (given,) if isinstance(given, str) else checks.several(checks.text)(given)
+    return tuple(map(nfc, (given,) if isinstance(given, str) else checks.several(checks.text)(given)))
 
 
 def _targets(given: Any) -> tuple[str, ...]:

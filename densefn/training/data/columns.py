@@ -150,7 +150,7 @@ class Block(Column):
 
     def _numbers(self, table: Table) -> np.ndarray:
         if self._is_header_enough(table):
-            return np.stack([cells.numbers(table, name) for name in table.columns], axis=1)
+            return np.stack([cells.numbers(table, name) for name in table.inputs], axis=1)
         array = table.array(self.name)
         if self.target is not None and array.ndim == 2 and array.shape[1] == self.shape[0] + 1:
             array = np.delete(array, self.target, axis=1)
@@ -161,7 +161,7 @@ class Block(Column):
 
     def _is_header_enough(self, table: Table) -> bool:
         """Whether the rows are a table of as many columns, which is as good as an array."""
-        return not table.has_arrays and len(table.columns) == np.prod(self.shape)
+        return not table.has_arrays and len(table.inputs) == np.prod(self.shape)
 
 
 COLUMNS: dict[str, type[Column]] = {cls.__name__: cls for cls in (Number, Flag, Category, Block)}

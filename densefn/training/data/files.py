@@ -1,28 +1,44 @@
 """Files of rows, by the ending of their name."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
-from densefn.training.data import arrays, text
+from densefn.training.data import arrays, header, text
 from densefn.training.data.table import DataError, Table, shown_path
 
 
 def _read_parquet(path: Path) -> Table:
     shown = shown_path(path)
     try:
-        frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        # The names of folders are no columns, as they would be with hive partitions.
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
     if frame.is_empty():
         raise DataError(f"{shown}: expected rows, got the shape {frame.shape}")
-    return Table(shown, dict(frame.to_dict()))
+    names = header.checked(shown, frame.columns, frame.get_columns())
+    columns = zip(names.kept, frame.get_columns(), strict=True)
+    kept = {name: _usual(column) for name, column in columns if name is not None}
+    return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in names.notes), index=names.index)
+
+
+def _usual(column: pl.Series) -> pl.Series:
+    """A column of a type that other writers use for numbers and text, as these; text in Unicode's composed form."""
+    if column.dtype.is_decimal():
+        return column.cast(pl.Float64)
+    if column.dtype == pl.Binary:  # text, if it is UTF-8: some writers do not say so
+        text = column.cast(pl.String, strict=False)
+        column = column if text.null_count() > column.null_count() else text
+    return column.str.normalize("NFC") if column.dtype == pl.String else column
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": text.read,
     ".tsv": text.read,
+    ".txt": text.read,
     ".parquet": _read_parquet,
     ".npz": arrays.read_npz,
     ".npy": arrays.read_npy,
@@ -35,25 +51,35 @@ def is_array(path: str | Path) -> bool:
 
 
 def read(path: str | Path) -> Table:
-    """Reads the raw rows of a file: `.csv`, `.tsv`, `.parquet`, `.npz`, `.npy`, or an IDX file.
+    """Reads the raw rows of a file: `.csv`, `.tsv`, `.txt`, `.parquet`, `.npz`, `.npy`, or an IDX file.
 
     Raises:
       DataError: names the file and, where they are known, the row and the column of what is wrong.
     """
     path = Path(path)
-    reader = arrays.read_idx if arrays.is_idx(path) else _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{shown_path(path)}: expected a file {', '.join(_READERS)} or IDX, by the ending of its name")
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    reader = arrays.read_idx if arrays.is_idx(path) else _READERS.get(ending)
+    if reader is None or (path.suffix.lower() == ".gz" and reader not in (text.read, arrays.read_idx)):
+        endings = f"{', '.join(_READERS)}, .csv.gz, .tsv.gz or IDX"
+        raise DataError(f"{shown_path(path)}: expected a file {endings}, by the ending of its name")
     return _opened(path, reader)
 
 
 def _opened(path: Path, reader: Callable[[Path], Table]) -> Table:
     """What a reader makes of a file, if there is one that can be read."""
+    shown = shown_path(path)
     try:
-        if not path.is_file():
-            raise DataError(
-                f"{shown_path(path)}: expected a file, and there is {'a folder' if path.is_dir() else 'none'}"
-            )
+        try:
+            found = path.stat().st_mode
+        except ValueError as error:  # a zero byte in it, or characters that the file system cannot write
+            raise DataError(f"{shown}: expected the path of a file: {error}") from None
+        if not stat.S_ISREG(found):
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+            raise DataError(f"{shown}: expected a file, and there is {kinds.get(stat.S_IFMT(found), 'a device')}")
         return reader(path)
+    except FileNotFoundError:
+        raise DataError(f"{shown}: expected a file, and there is none") from None
     except OSError as error:
-        raise DataError(f"{shown_path(path)}: expected a file to read: {error.strerror or error}") from None
+        raise DataError(f"{shown}: expected a file to read: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{shown}: expected rows that go into the memory, which they do not") from None

@@ -1,9 +1,10 @@
 """Raw rows: the columns of a file or a data set as they were read, and where each row stands."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,12 +47,16 @@ class Table:
         of a file without names has the name "", and any other does for it.
       lines: the line of the file on which each row begins; None where rows are not lines.
       rows: the number of each row in the file, from 0; None where they are all of its rows.
+      notes: what was decided about the file on the reader's behalf, a line each.
+      index: names of columns that only number the rows, and so are no inputs.
     """
 
     path: str
     columns: Mapping[str, pl.Series | np.ndarray]
     lines: np.ndarray | None = None
     rows: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -61,12 +66,18 @@ class Table:
         """Whether the columns are arrays, not series."""
         return isinstance(next(iter(self.columns.values())), np.ndarray)
 
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the columns that are not the index."""
+        return [name for name in self.columns if name not in self.index]
+
     def take(self, index: np.ndarray | slice) -> "Table":
         """Some of the rows, by number; they keep their places in the file."""
         numbers = np.arange(index.start, index.stop) if isinstance(index, slice) else index
         columns: dict[str, Any] = {name: column[index] for name, column in self.columns.items()}
         lines = None if self.lines is None else self.lines[index]
-        return Table(self.path, columns, lines, numbers if self.rows is None else self.rows[index])
+        rows = numbers if self.rows is None else self.rows[index]
+        return replace(self, columns=columns, lines=lines, rows=rows)
 
     def parts(self, width: int) -> Iterator[tuple[slice, "Table"]]:
         """The rows in order, so many at once that with `width` numbers each they are few enough for a fast cache."""
@@ -89,7 +100,7 @@ class Table:
 
     def _column(self, name: str) -> pl.Series | np.ndarray:
         try:
-            return find(self.columns, name, "column")
+            return find(self.columns, name if name in self.columns else nfc(name), "column")
         except ValueError as error:
             raise DataError(f"{self.path}: {error}") from None
 
@@ -104,9 +115,7 @@ class Table:
 
     def places(self, rows: Sequence[int]) -> str:
         """Where rows stand, the first few of them: `lines 3, 9, 12 and 40 more`."""
-        more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
-        kind = "row" if self.lines is None else "line"
-        return f"{kind}{'s' * (len(rows) > 1)} {', '.join(str(self._place(row)) for row in rows[:5])}{more}"
+        return listed("row" if self.lines is None else "line", [self._place(row) for row in rows])
 
     def _place(self, row: int) -> int:
         """The line of a row, or its number from 1."""
@@ -115,7 +124,26 @@ class Table:
         return 1 + (row if self.rows is None else int(self.rows[row]))
 
 
+def listed(kind: str, numbers: Sequence[int]) -> str:
+    """The first few of some numbers: `lines 3, 9, 12 and 40 more`."""
+    more = f" and {len(numbers) - 5:,} more" if len(numbers) > 5 else ""
+    return f"{kind}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:5]))}{more}"
+
+
+def nfc(text: str) -> str:
+    """Text with composed letters.
+
+    Unicode writes an e with an accent as one character or as two. They look the same, and which of them a file has
+    depends on the system that wrote it, so names and cells are compared in one form.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
 def shown_path(path: Path) -> str:
-    """The path as a message has it: below the current folder relative to it."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    """The path as a message has it: below the current folder relative to it, and of characters that can be written."""
+    try:
+        relative = os.path.relpath(path)
+    except OSError:  # the current folder is gone
+        relative = ".."
+    shown = str(path) if relative.startswith("..") else relative
+    return shown.encode("utf-8", "backslashreplace").decode()

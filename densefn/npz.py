@@ -1,0 +1,98 @@
+"""NumPy's files, `.npz` and `.npy`, that a stranger may have made: checked before memory is taken for them.
+
+A zip archive names its members twice and says how large each is. Members that overlap, a size that cannot be true, or a
+header with something else than a shape are `ValueError` here, or one of `BROKEN`; nothing is unpickled.
+"""
+
+import lzma
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from typing import IO, Any, Literal
+
+import numpy as np
+
+BROKEN = (
+    OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, OverflowError, SyntaxError,
+    struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What reading a file that is not an archive, or not whole, may raise; `RuntimeError` is also how deep nesting ends."""
+
+LARGEST_UNPACKED = 2**29
+"""Bytes that a compressed file may unpack to whatever its own size is; beyond, it is `MOST_UNPACKED` times that."""
+
+MOST_UNPACKED = 100
+
+_LOCAL_HEADER = 30
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x1
+
+
+def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members of an archive.
+
+    Raises:
+      ValueError: if two of them have one name or overlap, or one is encrypted, of a size that cannot be true, or
+        compressed as NumPy does not do it.
+    """
+    found = archive.infolist()
+    names: set[str] = set()
+    for member in found:
+        if member.filename in names:
+            raise ValueError(f"expected names that differ, and two members are {member.filename!r}")
+        names.add(member.filename)
+        if member.flag_bits & _ENCRYPTED:
+            raise ValueError(f"expected members that are not encrypted, and {member.filename!r} is marked as such")
+        if member.compress_type not in _METHODS:
+            raise ValueError(f"expected members stored or deflated, and {member.filename!r} is neither")
+        if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
+            raise ValueError(f"expected a stored member of one size, and {member.filename!r} announces two")
+    # Members that share bytes would let a small file announce a large one many times over.
+    places = sorted(found, key=lambda member: member.header_offset)
+    ends = [member.header_offset + _LOCAL_HEADER + member.compress_size for member in places]
+    begins = [*(member.header_offset for member in places[1:]), archive.start_dir]
+    for member, end, begin in zip(places, ends, begins, strict=False):
+        if member.header_offset < 0 or end > begin:
+            raise ValueError(f"expected members one after another, and {member.filename!r} overlaps what follows it")
+    packed = archive.start_dir
+    unpacked = sum(member.file_size for member in found)
+    if unpacked > most_unpacked(packed):
+        raise ValueError(f"{packed:,} bytes announce {unpacked:,} when unpacked; {unpacked_limit()}")
+    return found
+
+
+def most_unpacked(packed: int) -> int:
+    """The bytes that a file of `packed` bytes may unpack to."""
+    return max(LARGEST_UNPACKED, MOST_UNPACKED * packed)
+
+
+def unpacked_limit() -> str:
+    """The limit in words, with what to do about it."""
+    return (
+        f"expected at most {LARGEST_UNPACKED >> 20} MiB, or {MOST_UNPACKED} times the file's size; "
+        "unpack a file that you trust"
+    )
+
+
+def header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """Shape, order and dtype of the array of which `file` is at the beginning; its numbers follow.
+
+    Raises:
+      ValueError: if that is not what stands there.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"expected version 1, 2 or 3 of NumPy's format, got {version[0]}.{version[1]}")
+    read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        with warnings.catch_warnings():  # NumPy warns of headers that Python 2 wrote, which are read all the same
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = read(file)
+    except (MemoryError, OverflowError, RecursionError, SyntaxError, TypeError, tokenize.TokenError):
+        # The header is Python's notation of a dict; these are what parsing some other text raises.
+        raise ValueError("expected a header with a shape and a dtype, got none that can be read") from None
+    if any(size < 0 for size in shape) or dtype.itemsize == 0:
+        raise ValueError("expected a shape of sizes from 0 and a dtype of at least one byte, got other ones")
+    return shape, "F" if fortran else "C", dtype

@@ -1,0 +1,95 @@
+"""How a table of text is laid out: what stands above its header, and what parts its fields.
+
+A first line `sep=;`, as Excel reads and writes it, tells the delimiter. Otherwise it is the one of tab, semicolon, bar
+and comma that parts the header and the rows below into equally many fields.
+
+Lines that begin with `#` are comments above the header, and nowhere else: below, `#4` may be a cell. The last of them
+is the header itself where it has as many fields as the line below it, and that line has a number among them: so
+`numpy.savetxt` writes it.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+_TOLD = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*', re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
+# A comma comes last: one stands in the names of columns, and as the point of a number, between other delimiters.
+_DELIMITERS = ("\t", ";", "|", ",")
+_MOST_LINES, _MOST_CHARACTERS = 100, 2**16
+
+
+class Layout(NamedTuple):
+    """Where a table begins.
+
+    Attributes:
+      delimiter: between fields.
+      above: the number of lines above the header.
+      lines: of the file, from the header on.
+    """
+
+    delimiter: str
+    above: int
+    lines: Iterator[str]
+
+
+def find(lines: Iterator[str], default: str) -> Layout | None:
+    """Finds the header of a table; None where there is none.
+
+    Args:
+      lines: of the file.
+      default: the delimiter where the header has none, and so one column.
+    """
+    above, comment, delimiter, header = 0, None, None, None
+    for line in lines:
+        told = None if above else _TOLD.fullmatch(line)
+        if told:
+            delimiter = told[1]
+        elif line.strip() and not line.lstrip().startswith("#"):
+            header = line
+            break
+        comment = None if told or not line.strip() else line
+        above += 1
+    if header is None:
+        return None
+    head = [header]
+    while len(head) < _MOST_LINES and sum(map(len, head)) < _MOST_CHARACTERS and (line := next(lines, None)):
+        head.append(line)
+    delimiter = delimiter or _delimiter(head, default)
+    if comment and _is_header(comment, header, delimiter):
+        head.insert(0, comment.lstrip().lstrip("#").lstrip(" "))
+        above -= 1
+    return Layout(delimiter, above, chain(head, lines))
+
+
+def _delimiter(head: list[str], default: str) -> str:
+    """The delimiter of the header, and of most of the rows below it."""
+    best, most = default, 0.0
+    for delimiter in _DELIMITERS:
+        header, *rows = _parsed(head, delimiter) or [[]]
+        if len(header) > 1:
+            agreeing = sum(len(row) == len(header) for row in rows)
+            share = (1 + agreeing) / (1 + len(rows))
+            if share > most:
+                best, most = delimiter, share
+    return best
+
+
+def _is_header(comment: str, below: str, delimiter: str) -> bool:
+    (names, *_), (row, *_) = _parsed([comment], delimiter) or [[]], _parsed([below], delimiter) or [[]]
+    return len(names) == len(row) and any(_NUMBER.fullmatch(cell) for cell in row)
+
+
+def _parsed(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The rows of some lines, without empty ones; what cannot be parsed ends them."""
+    rows: list[list[str]] = []
+    reader: Any = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)  # noqa: PERF401 - the rows before an error count
+    except csv.Error:
+        pass
+    return rows
