@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 
 # Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
 ROOMS = [
-    {"values", "errors", "equation", "_disk", "npz"},
+    {"values", "errors", "equation", "processor", "_disk", "npz"},
     {"checks"},
     {"precision", "activations"},
-    {"dot", "fans"},
+    {"narrow", "fans"},
+    {"dot"},
     {"initializers", "regularizers", "constraints", "kernel"},
     {"keras_config"},
     {"param"},
@@ -97,24 +97,16 @@ def test_importing_the_package_imports_jax_and_the_standard_library_alone():
     assert roots <= {"densefn", "jax"}
 
 
-def test_importing_the_package_takes_less_than_50_ms_of_processor_time_beyond_jax(tmp_path, monkeypatch):
-    # Compiled once, as an installed package is.
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-
-    def forget():
-        for name in [name for name in sys.modules if name.split(".")[0] == "densefn"]:
-            del sys.modules[name]
-
-    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "densefn"}
-    seconds = []
-    try:
-        for _ in range(5):  # the least of five: what else runs on the machine only adds
-            forget()
-            began = time.process_time()
-            __import__("densefn")
-            seconds.append(time.process_time() - began)
-    finally:
-        forget()
-        sys.modules.update(kept)
-    assert min(seconds) < 0.05
+def test_importing_the_package_takes_a_fifth_of_the_time_of_jax_at_most():
+    """Measured: an eighth."""
+    code = """if True:
+        import time
+        began = time.process_time()
+        import jax
+        between = time.process_time()
+        import densefn
+        print((time.process_time() - between) / (between - began))
+        """
+    # The first of them may compile to bytecode; what else runs on the machine only adds.
+    times = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True) for _ in range(3)]
+    assert min(float(time.stdout) for time in times) < 1 / 5

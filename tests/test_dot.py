@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from densefn import Dense
-from densefn.dot import Axes, dot, einsum, product
+from densefn import Dense, processor
+from densefn.dot import dot, einsum, product
+from densefn.narrow import Axes
 
 NARROW = ["bfloat16", "float16"]
 
@@ -35,13 +36,17 @@ def test_the_gradients_of_float32_operands_never_pass_through_the_narrow_dtype(d
     rows = 4096
     x, w, g = drawn(rows, 64), drawn(64, 32, seed=1), drawn(rows, 32, seed=2)
     y, pull = jax.vjp(lambda x, w: dot(x, w, dtype), x, w)
-    of_x, of_w = pull(g)
-    assert {a.dtype for a in (y, of_x, of_w)} == {jnp.dtype("float32")}
+    ours = (y, *pull(g))
+    assert {y.dtype for y in ours} == {jnp.dtype("float32")}
+    by_hand = jax.jit(lambda x, w, g: (x @ w, g @ w.T, x.T @ g))
+    wide = by_hand(*(jnp.asarray(rounded(a, dtype), jnp.float32) for a in (x, w, g)))
     x64, w64, g64 = (rounded(a, dtype) for a in (x, w, g))
-    for ours, theirs in ((y, x64 @ w64), (of_x, g64 @ w64.T), (of_w, x64.T @ g64)):
-        # Against the greatest entry: entries near zero are differences of large terms.
-        assert np.abs(ours - theirs).max() < 1e-6 * np.abs(theirs).max()
-        assert np.abs(rounded(ours, dtype) - theirs).max() > 1e-4 * np.abs(theirs).max()
+    for y, same, exact in zip(ours, wide, (x64 @ w64, g64 @ w64.T, x64.T @ g64), strict=True):
+        error = lambda y, exact=exact: np.abs(y - exact).max() / np.abs(exact).max()
+        # Kernels for narrow operands add one product after the other, XLA's for float32 add blocks: on 4096 rows their
+        # errors were measured to be in a ratio of up to 5.
+        assert error(y) <= (8 if processor.multiplies(dtype) else 1.1) * error(same)
+        assert error(rounded(y, dtype)) > 1e-4
 
 
 @pytest.mark.parametrize("dtype", NARROW)
@@ -82,6 +87,12 @@ def test_an_axis_of_x_alone_is_summed_before_it_is_rounded():
     x = jnp.full((2, 1, 250), 1.0038)
     expected = rounded(np.asarray(x, np.float64).sum(axis=2), "bfloat16")
     np.testing.assert_array_equal(einsum("abk,bc->ac", x, jnp.ones((1, 1)), "bfloat16"), expected)
+
+
+def test_an_axis_of_x_alone_is_summed_in_float64_where_products_are():
+    with jax.enable_x64(True):
+        x = jnp.array([[1e8, 1.0, -1e8]], "float32")
+        np.testing.assert_array_equal(einsum("bi,o->bo", x, jnp.ones(2, "float32"), "float64"), [[1.0, 1.0]])
 
 
 @pytest.mark.parametrize("x_axis", [None, 0, 1, 2, -1])
@@ -169,6 +180,12 @@ def gradients(f, *args):
     return step.lower(*args).compile().as_text()
 
 
+def operands_of_products(hlo):
+    """The dtypes of the operands of every product in a compiled program."""
+    blocks = [block for block in hlo.split("\n\n") if re.search(r"= f32\S+ dot\(", block)]
+    return [tuple(re.findall(r"= (\w+)\[\S+ parameter\(", block)) for block in blocks]
+
+
 @pytest.mark.parametrize(
     ("f", "x", "w"),
     [
@@ -181,13 +198,56 @@ def gradients(f, *args):
     ],
     ids=["matrix", "rank 3", "einsum", "experts", "ensemble", "ensemble of inputs"],
 )
-def test_on_a_cpu_all_three_products_have_narrow_operands(f, x, w):
+def test_on_a_cpu_that_multiplies_them_all_three_products_have_narrow_operands(f, x, w, monkeypatch):
     """XLA has kernels for them only if each operand's axes lie in memory as they want them, and widens them if not."""
+    monkeypatch.setattr(processor, "multiplies", lambda _: True)
     hlo = gradients(lambda x, w: f(jnp.sin(x), w, "bfloat16"), drawn(*x), drawn(*w, seed=1))
-    computations = [block for block in hlo.split("\n\n") if re.search(r"= f32\S+ dot\(", block)]
-    assert len(computations) == 3
-    for computation in computations:
-        assert len(re.findall(r"= bf16\S+ parameter\(", computation)) == 2, computation
+    assert operands_of_products(hlo) == [("bf16", "bf16")] * 3
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_on_a_cpu_that_does_not_multiply_them_the_products_are_float32_s_of_rounded_operands(dtype, monkeypatch):
+    monkeypatch.setattr(processor, "multiplies", lambda _: False)
+    x, w, g = drawn(64, 32), drawn(32, 16, seed=1), drawn(64, 16, seed=2)
+    x = x.at[0, 0].set(1e-7).at[0, 1].set(1 + 2**-12)  # in float16 a subnormal number, and one that is rounded to 1
+    both = jax.jit(lambda x, w, g: (dot(x, w, dtype), *jax.vjp(partial(dot, compute_dtype=dtype), x, w)[1](g)))
+    x64, w64, g64 = (rounded(a, dtype) for a in (x, w, g))
+    for ours, theirs in zip(both(x, w, g), (x64 @ w64, g64 @ w64.T, x64.T @ g64), strict=True):
+        np.testing.assert_allclose(ours, theirs, **CLOSE)
+    products = operands_of_products(both.lower(x, w, g).compile().as_text())
+    assert len(products) == 3
+    assert {dtype for product in products for dtype in product} == {"f32"}
+
+
+def test_an_exported_program_keeps_the_form_for_every_platform(monkeypatch):
+    for multiplies in (True, False):
+        monkeypatch.setattr(processor, "multiplies", lambda _, multiplies=multiplies: multiplies)
+        step = jax.jit(jax.grad(lambda w, x: jnp.sum(jnp.sin(dot(x, w, "bfloat16")))))
+        program = jax.export.export(step, platforms=("cpu", "tpu"))(drawn(4, 2), drawn(3, 4)).mlir_module()
+        products = re.findall(r"stablehlo.dot_general.*", program)
+        assert products
+        assert all("bf16" in product for product in products)
+
+
+@pytest.mark.parametrize("operand", [0, 1])
+def test_the_product_itself_can_be_transposed(operand):
+    operands = [drawn(3, 4), drawn(4, 2, seed=1)]
+    one = lambda a: dot(*operands[:operand], a, *operands[operand + 1 :], "bfloat16")
+    g = drawn(3, 2, seed=2)
+    expected = jax.vjp(one, operands[operand])[1](g)
+    chex.assert_trees_all_equal(jax.linear_transpose(one, operands[operand])(g), expected)
+
+
+def test_a_product_in_a_branch_is_mapped_beside_one_that_is_not():
+    """What leaves the branches of a cond is mapped if it is in either."""
+    x, w, rows = drawn(3, 4), drawn(4, 2, seed=1), drawn(5, 3, 4, seed=2)
+    policy = jax.checkpoint_policies.dots_saveable
+    one = jax.checkpoint(lambda x, w: jnp.sin(dot(x, w, "bfloat16")), policy=policy)
+    f = lambda yes, row, w: jnp.sum(jax.lax.cond(yes, lambda: one(row, w), lambda: one(x, w)))
+    gradient = jax.grad(f, argnums=2)
+    yes = jnp.array([True, False, True, False, True])
+    looped = [gradient(y, row, w) for y, row in zip(yes, rows, strict=True)]
+    np.testing.assert_allclose(jax.vmap(gradient, (0, 0, None))(yes, rows, w), looped, **CLOSE)
 
 
 def test_rows_on_several_devices_stay_there():

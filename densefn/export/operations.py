@@ -30,7 +30,7 @@ def _one(graph: Graph, eqn: JaxprEqn) -> str:
     return graph.constant(np.ones((), np.float32 if dtype in NARROW else dtype))
 
 
-def _same(graph: Graph, eqn: JaxprEqn, x: str) -> str:
+def _same(graph: Graph, eqn: JaxprEqn, x: str, *_: str) -> str:
     return x
 
 
@@ -103,6 +103,7 @@ ELEMENTWISE: dict[str, Callable[..., str]] = {
     "floor": _operator("Floor"),
     "ge": _operator("GreaterOrEqual"),
     "gt": _operator("Greater"),
+    "held_constant": _same,
     "integer_pow": _integer_pow,
     "le": _operator("LessOrEqual"),
     "log": _operator("Log"),
@@ -112,6 +113,7 @@ ELEMENTWISE: dict[str, Callable[..., str]] = {
     "max": _operator("Max"),
     "min": _operator("Min"),
     "mul": _operator("Mul"),
+    "narrow_value": _same,
     "ne": _not_equal,
     "neg": _operator("Neg"),
     "not": _operator("Not"),
