@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import socket
+import time
 
 import numpy as np
 import pandas as pd
@@ -244,3 +245,20 @@ def test_a_frame_that_pandas_writes_comes_back(tmp_path):
     frame.to_csv(tmp_path / "t.csv.gz")
     table = data.read(tmp_path / "t.csv.gz")
     assert lists(table) == {"": ["0", "1", "2"], "x": ["1.5", "", "3.0"], "\xe9": ["a", "", "c,d"]}
+
+
+def test_a_column_of_a_table_takes_little_time_however_many_there_are(tmp_path):
+    names = [f"c{k}" for k in range(1000)]
+    draw = np.random.default_rng(0).normal(size=(60, 1000)).round(3)
+    frame = pd.DataFrame(draw, columns=names).assign(y=["a", "b"] * 30)
+    frame.loc[3, "c500":"c999"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    began = time.process_time()
+    table = data.read(tmp_path / "t.csv")
+    preparation = data.TableFile("t.csv", "y").fit(table, np.arange(48))
+    inputs = preparation.inputs(table.take(np.arange(60)))
+    assert time.process_time() - began < 1000 * 0.7e-3  # 3.5 ms a column with an operation of Polars for each step
+    scaled = draw - np.nanmean(frame[names].iloc[:48], axis=0)
+    scaled /= np.std(frame[names].iloc[:48].fillna(frame[names].iloc[:48].mean()), axis=0, ddof=0).to_numpy()
+    scaled[3, 500:] = 0
+    np.testing.assert_allclose(inputs, scaled, atol=1e-5)

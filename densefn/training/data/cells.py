@@ -4,6 +4,8 @@ A cell of text is a gap if it is empty or one of `GAPS`, whatever its case; spac
 """
 
 import math
+import re
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -13,7 +15,8 @@ from densefn.training.data.table import DataError, Table
 GAPS = ("", "na", "n/a", "nan", "null", "none")
 LARGEST = float(np.finfo(np.float32).max)
 
-_DATE = r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})$"
+_DATE = re.compile(r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})$")
+_FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
 
 
 def numbers(table: Table, name: str) -> np.ndarray:
@@ -24,16 +27,11 @@ def numbers(table: Table, name: str) -> np.ndarray:
     """
     series = table.series(name)
     if series.dtype == pl.String:
-        cells = text(table, name)
-        parsed = cells.cast(pl.Float64, strict=False)
-        wrong = (cells.is_not_null() & parsed.is_null()).arg_true()
-        if len(wrong):
-            raise table.error(wrong[0], name, f"expected a number, got {_short(cells[wrong[0]])}")
+        values = _parsed(table, name)
     elif series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
-        parsed = series.cast(pl.Float64)
+        values = series.cast(pl.Float64).to_numpy().astype(np.float64)
     else:
         raise _unusable(table, name)
-    values = parsed.to_numpy().astype(np.float64)
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
     if len(beyond):
         raise table.error(beyond[0], name, f"expected a finite number, of float32, got {series[int(beyond[0])]}")
@@ -49,18 +47,46 @@ def text(table: Table, name: str) -> pl.Series:
         return series.cast(pl.String)
     if series.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         raise _unusable(table, name)
-    stripped = series.cast(pl.String).str.strip_chars()
-    return stripped.set(stripped.str.to_lowercase().is_in(GAPS), None)
+    cells = series.cast(pl.String).to_list()
+    contents = {cell: _content(cell) for cell in set(cells)}
+    return pl.Series([contents[cell] for cell in cells], dtype=pl.String)
+
+
+def _content(cell: str | None) -> str | None:
+    """A cell without the spaces around it; None where it is a gap."""
+    stripped = "" if cell is None else cell.strip()
+    return None if stripped.lower() in GAPS else stripped
+
+
+def _parsed(table: Table, name: str) -> np.ndarray:
+    """The numbers in a column of text.
+
+    An operation of Polars on a series takes 0.1 ms, however short the series is, except for casts: so tables of many
+    columns take one cast, and Python looks at the few cells of which it makes no number.
+    """
+    series = table.series(name)
+    values = series.cast(pl.Float64, strict=False).to_numpy()
+    rest = np.flatnonzero(np.isnan(values))
+    if not len(rest):
+        return values
+    cells = series.to_list()
+    contents = pl.Series([_content(cells[row]) for row in rest], dtype=pl.String)
+    parsed = contents.cast(pl.Float64, strict=False)
+    for row, content, number in zip(rest, contents, parsed, strict=True):
+        if content is not None and number is None:
+            raise table.error(int(row), name, f"expected a number, got {_short(content)}")
+    values = values.copy()
+    values[rest] = parsed.to_numpy()
+    return values
 
 
 def flags(table: Table, name: str) -> np.ndarray:
     """A column of true and false, or 1 and 0, as float64 `[rows]` of 1 and 0 with NaN in the gaps."""
-    cells = text(table, name)
-    lowered = cells.str.to_lowercase()
-    values = np.where(lowered.is_in(["true", "1"]), 1.0, np.where(lowered.is_in(["false", "0"]), 0.0, np.nan))
-    wrong = np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy())
+    cells = text(table, name).to_list()
+    values = np.array([math.nan if cell is None else _FLAGS.get(cell.lower(), math.inf) for cell in cells])
+    wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
-        raise table.error(wrong[0], name, f"expected true or false, got {_short(cells[int(wrong[0])])}")
+        raise table.error(wrong[0], name, f"expected true or false, got {_short(cells[wrong[0]])}")
     return values
 
 
@@ -83,19 +109,30 @@ def kind(table: Table, name: str) -> str:
 
     A column of text holds numbers if more than half of its cells are, those that are not being mistakes.
     """
-    series = table.series(name).drop_nulls()
+    series = table.series(name)
     if series.dtype.is_temporal():
-        return "date"
-    cells = series.drop_nans() if series.dtype.is_numeric() else text(table, name).drop_nulls()
-    if cells.is_empty():
+        return "date" if series.null_count() < len(series) else "nothing"
+    if series.dtype in (pl.Boolean, pl.String) or series.dtype.is_numeric():
+        gaps = np.isnan(series.cast(pl.Float64, strict=False).to_numpy())
+        if series.dtype != pl.String and gaps.all():
+            return "nothing"
+        if series.dtype != pl.String or not gaps.any():
+            return "flag" if series.dtype == pl.Boolean else "number"
+    return _kind_of_text(Counter(text(table, name).to_list()))
+
+
+def _kind_of_text(counts: Counter[str | None]) -> str:
+    del counts[None]
+    if not counts:
         return "nothing"
-    if series.dtype == pl.Boolean or series.dtype.is_numeric():
-        return "flag" if series.dtype == pl.Boolean else "number"
-    if cells.str.to_lowercase().is_in(["true", "false"]).all():
+    cells = [cell for cell in counts if cell is not None]
+    if all(cell.lower() in ("true", "false") for cell in cells):
         return "flag"
-    if cells.str.contains(_DATE).all():
+    if all(map(_DATE.search, cells)):
         return "date"
-    return "number" if cells.cast(pl.Float64, strict=False).is_not_null().sum() > len(cells) / 2 else "text"
+    read = pl.Series(cells, dtype=pl.String).cast(pl.Float64, strict=False)
+    found = sum(count for count, number in zip(counts.values(), read, strict=True) if number is not None)
+    return "number" if found > counts.total() / 2 else "text"
 
 
 def _unusable(table: Table, name: str) -> DataError:

@@ -58,7 +58,8 @@ def fit_table(
                 table.series(name)
     with blaming("target"):
         target = _table_target(table, train, targets, task)
-    inputs = [name for name in table.columns if name not in (*targets, *ignore, *table.index)]
+    others = {*targets, *ignore}
+    inputs = [name for name in table.inputs if name not in others]
     if not inputs:
         raise table.refused("expected a column beside the target and those that are ignored, got none")
     kinds = {name: "text" if name in categorical else cells.kind(table, name) for name in inputs}
