@@ -20,8 +20,8 @@ BROKEN = (
 )  # fmt: skip
 """What reading a file that is not an archive, or not whole, may raise; `RuntimeError` is also how deep nesting ends."""
 
-LARGEST_UNPACKED = 2**29
-"""Bytes that a compressed file may unpack to whatever its own size is; beyond, it is `MOST_UNPACKED` times that."""
+LARGEST_UNPACKED = 2**27
+"""Bytes that a compressed archive may unpack to whatever its own size is; beyond, it is `MOST_UNPACKED` times that."""
 
 MOST_UNPACKED = 100
 
@@ -56,23 +56,21 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     for member, end, begin in zip(places, ends, begins, strict=False):
         if member.header_offset < 0 or end > begin:
             raise ValueError(f"expected members one after another, and {member.filename!r} overlaps what follows it")
-    packed = archive.start_dir
     unpacked = sum(member.file_size for member in found)
-    if unpacked > most_unpacked(packed):
-        raise ValueError(f"{packed:,} bytes announce {unpacked:,} when unpacked; {unpacked_limit()}")
+    if unpacked > most_unpacked(archive.start_dir, LARGEST_UNPACKED):
+        raise ValueError(f"its {archive.start_dir:,} bytes unpack to {unpacked:,}; {unpacked_limit(LARGEST_UNPACKED)}")
     return found
 
 
-def most_unpacked(packed: int) -> int:
-    """The bytes that a file of `packed` bytes may unpack to."""
-    return max(LARGEST_UNPACKED, MOST_UNPACKED * packed)
+def most_unpacked(packed: int, always: int) -> int:
+    """The bytes that a file of `packed` bytes may unpack to, `always` if those are more."""
+    return max(always, MOST_UNPACKED * packed)
 
 
-def unpacked_limit() -> str:
+def unpacked_limit(always: int) -> str:
     """The limit in words, with what to do about it."""
     return (
-        f"expected at most {LARGEST_UNPACKED >> 20} MiB, or {MOST_UNPACKED} times the file's size; "
-        "unpack a file that you trust"
+        f"expected at most {always >> 20} MiB, or {MOST_UNPACKED} times the file's size; unpack a file that you trust"
     )
 
 

@@ -34,7 +34,8 @@ def numbers(table: Table, name: str) -> np.ndarray:
         raise _unusable(table, name)
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
     if len(beyond):
-        raise table.error(beyond[0], name, f"expected a finite number, of float32, got {series[int(beyond[0])]}")
+        got = str(series[int(beyond[0])])[:40]
+        raise table.error(int(beyond[0]), name, f"expected a finite number, of float32, got {got}")
     return values
 
 

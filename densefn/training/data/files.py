@@ -1,7 +1,9 @@
 """Files of rows, by the ending of their name."""
 
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +16,8 @@ def _read_parquet(path: Path) -> Table:
     shown = shown_path(path)
     try:
         # The names of folders are no columns, as they would be with hive partitions.
-        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        with _silent():
+            frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
     if frame.is_empty():
@@ -23,6 +26,26 @@ def _read_parquet(path: Path) -> Table:
     columns = zip(names.kept, frame.get_columns(), strict=True)
     kept = {name: _usual(column) for name, column in columns if name is not None}
     return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in names.notes), index=names.index)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Leaves out what is written to the error output meanwhile.
+
+    Polars panics at some files that are not whole. It raises an error of it, and writes where in Rust that was besides.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no error output
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _usual(column: pl.Series) -> pl.Series:

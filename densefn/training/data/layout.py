@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 _TOLD = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*', re.IGNORECASE)
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 # A comma comes last: one stands in the names of columns, and as the point of a number, between other delimiters.
 _DELIMITERS = ("\t", ";", "|", ",")
 _MOST_LINES, _MOST_CHARACTERS = 100, 2**16

@@ -9,13 +9,16 @@ from typing import IO
 from densefn.npz import most_unpacked, unpacked_limit
 from densefn.training.data.table import DataError, shown_path
 
+_ALWAYS = 2**25
+"""Bytes that a file may unpack to whatever its own size is. As text, they take up to thirty times that as cells."""
+
 _MAGIC = b"\x1f\x8b"
 
 
 def opened(path: Path) -> IO[bytes]:
     """Opens a file; its first bytes decide whether it is unpacked, its name does not.
 
-    Reading raises `DataError` where a packed file is not whole, or unpacks to more than `npz.most_unpacked` bytes.
+    Reading raises `DataError` where a packed file is not whole, or unpacks to more than `npz.most_unpacked` allows.
     """
     file = path.open("rb")
     packed = file.read(2) == _MAGIC
@@ -26,7 +29,7 @@ def opened(path: Path) -> IO[bytes]:
 class _Unpacked(io.RawIOBase):
     def __init__(self, file: IO[bytes], path: Path):
         self._packed, self._file, self._shown = file, gzip.GzipFile(fileobj=file), shown_path(path)
-        self._left = most_unpacked(path.stat().st_size)
+        self._left = most_unpacked(path.stat().st_size, _ALWAYS)
 
     def readable(self) -> bool:
         return True
@@ -38,7 +41,7 @@ class _Unpacked(io.RawIOBase):
             raise DataError(f"{self._shown}: expected a whole file of gzip: {error}") from None
         self._left -= count
         if self._left < 0:
-            raise DataError(f"{self._shown}: the file unpacks to more than it should; {unpacked_limit()}")
+            raise DataError(f"{self._shown}: the file unpacks to more than it should; {unpacked_limit(_ALWAYS)}")
         return count
 
     def close(self) -> None:

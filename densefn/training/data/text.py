@@ -6,6 +6,7 @@ short rows with nothing, and do not name the line or the byte of all that they r
 
 import csv
 import re
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -66,7 +67,7 @@ class _Reader:
 
     def __init__(self, name: str, line: int, given: list[str], delimiter: str):
         self._name, self._given, self._line, self._delimiter = name, given, line, delimiter
-        self._numbers: list[int] = []
+        self._numbers = array("q")  # of lines
         self._rows: list[list[str]] = []
         self._parts: list[list[pl.Series]] = []
         self._ragged: list[tuple[int, int]] = []
