@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, give, lacks
+from densefn.cli.console import fail, file_name, give, lacks, warn
 
 
 def add(commands: Any) -> None:
@@ -34,9 +34,12 @@ def _run(arguments: argparse.Namespace) -> int:
         return lacks("evaluating", error, "train")
     try:
         run = trained.open_run(arguments.run)
-        measured = run.evaluate(None if arguments.rows is None else data.read(arguments.rows))
+        table = None if arguments.rows is None else data.read(arguments.rows)
+        measured = run.evaluate(table)
     except ValueError as error:
         return fail(str(error))
+    for note in table.notes if table else ():
+        warn(note)
     if arguments.format == "json":
         return give(json.dumps(measured, indent=2) + "\n", arguments.output)
     width = max(map(len, measured))

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, give, lacks, write
+from densefn.cli.console import fail, file_name, give, lacks, warn, write
 
 _FORMATS = (".csv", ".tsv", ".parquet")
 
@@ -51,6 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
         frame = trained.as_frame(table, run.preparation, run.predict(table))
     except ValueError as error:
         return fail(str(error))
+    for note in table.notes:
+        warn(note)
     if arguments.output is None:
         return give(frame.write_csv(), None)
     memory = io.BytesIO()

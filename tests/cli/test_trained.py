@@ -56,6 +56,21 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def test_a_spreadsheet_s_file_is_predicted_without_its_empty_rows(trained, tmp_path, capsys):
+    (tmp_path / "new.csv").write_bytes(
+        b"\xef\xbb\xbfsep=;\r\n;length;color;wild\r\n7;9.5;red;true\r\n9;1;red;\r\n;;;\r\n"
+    )
+    assert main(["predict", str(trained), "new.csv"]) == 0
+    out, err = capsys.readouterr()
+    frame = pl.read_csv(io.StringIO(out))
+    assert frame[:, 0].to_list() == [7, 9]
+    assert frame["predicted kind"].to_list() == ["rose", "lily"]
+    assert err.splitlines() == [
+        "new.csv: column 1, without a name, is taken for the index of pandas, and is no input",
+        "new.csv: left out at the end, as they are empty: line 5",
+    ]
+
+
 def test_new_rows_are_predicted(trained, tmp_path, capsys):
     # Columns in another order, one more, no target; a gap, and a color that training has not seen.
     given = "wild,note,length,color\ntrue,a,9.5,red\nfalse,b,0.5,blå\ntrue,c,,green\n"

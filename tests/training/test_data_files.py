@@ -165,7 +165,7 @@ class TestPaths:
         folder.mkdir()
         (folder / "mine.toml").write_text(self.CONFIG)
         frame = pd.DataFrame({"x": np.arange(40), "kind": ["red", "blue"] * 20})
-        frame.to_csv(folder / "table.csv", index=False)
+        frame.to_csv(folder / "table.csv")
         frame.assign(x=0).to_csv(tmp_path / "zeros.csv", index=False)
         return folder
 
@@ -184,7 +184,8 @@ class TestPaths:
         monkeypatch.chdir(folder)
         assert main(["train", "mine.toml", "--run-dir", "run"]) == 0
         told = "table.csv: 32 rows to train, 8 held out; 1 feature; target kind: classification, 2 classes"
-        assert capsys.readouterr().out.splitlines()[0] == told
+        index = "table.csv: column 1, without a name, is taken for the index of pandas, and is no input"
+        assert capsys.readouterr().out.splitlines()[:2] == [told, index]
         monkeypatch.chdir(tmp_path)
         assert main(["train", "project/run/config.toml", "--run-dir", "again"]) == 0
         assert (tmp_path / "again" / "model.npz").read_bytes() == (folder / "run" / "model.npz").read_bytes()

@@ -22,11 +22,13 @@ class Dataset:
       train: to fit; in the order in which they were drawn.
       validation: held out.
       preparation: made them of the raw rows.
+      notes: what was decided about the files on the reader's behalf, a line each.
     """
 
     train: Rows | Stream
     validation: Rows | Stream
     preparation: Preparation
+    notes: tuple[str, ...] = ()
 
     @property
     def is_streamed(self) -> bool:
@@ -68,7 +70,8 @@ def load(settings: Data) -> Dataset:
                 rest = make(preparation, own, np.arange(len(own)))
     except DataError as error:
         raise TableError([Problem(("data", error.key), str(error))]) from None
-    return Dataset(train, rest[0], preparation)
+    notes = (*table.notes, *(() if own is None else own.notes))
+    return Dataset(train, rest[0], preparation, tuple(dict.fromkeys(notes)))
 
 
 def described(settings: Data, dataset: Dataset) -> str:
