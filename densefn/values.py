@@ -25,6 +25,9 @@ import jax
 
 V = TypeVar("V", bound="Value")
 
+_MOST_NAMES = 100
+"""That a message lists: a table of data may have thousands."""
+
 
 class Problem(NamedTuple):
     """One mistake in a table: where it is, and what was expected."""
@@ -158,7 +161,8 @@ def find(table: Mapping[str, Any], name: str, kind: str) -> Any:
     lowered = {known.lower(): known for known in table}
     near = [lowered[match] for match in difflib.get_close_matches(str(name).lower(), lowered, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"unknown {kind} {name!r}; there are: {', '.join(table)}.{hint}")
+    more = f", and {len(table) - _MOST_NAMES:,} more" if len(table) > _MOST_NAMES else ""
+    raise ValueError(f"unknown {kind} {name!r}; there are: {', '.join(list(table)[:_MOST_NAMES])}{more}.{hint}")
 
 
 def dotted(path: Iterable[str | int]) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from densefn.training import data
-from densefn.training.data import cells, packed
+from densefn.training.data import cells, files, packed
 
 PLAIN = {"x": ["1", "2", "3"], "y": ["a", "b", "c"]}
 
@@ -271,6 +271,9 @@ def test_a_column_of_a_table_takes_little_time_however_many_there_are(tmp_path):
     began = time.process_time()
     table = data.read(tmp_path / "t.csv")
     preparation = data.TableFile("t.csv", "y").fit(table, np.arange(48))
+    with pytest.raises(data.DataError, match=r"'c9x'; there are: c0, .*c99, and 901 more\. Did you mean 'c9'") as error:
+        table.series("c9x")
+    assert len(str(error.value)) < 1000
     inputs = preparation.inputs(table.take(np.arange(60)))
     assert time.process_time() - began < 1000 * 0.7e-3  # 3.5 ms a column with an operation of Polars for each step
     scaled = draw - np.nanmean(frame[names].iloc[:48], axis=0)
@@ -292,3 +295,12 @@ def test_parquet_that_is_not_whole_is_named_without_a_panic_s_trace(tmp_path, ca
             refused += 1
     assert refused > 10
     assert capfd.readouterr() == ("", "")
+
+
+def test_parquet_of_more_rows_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    pl.DataFrame({"x": np.zeros(2**20), "y": np.zeros(2**20)}).write_parquet(tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 2**14
+    assert len(data.read(tmp_path / "t.parquet")) == 2**20
+    monkeypatch.setattr(files, "machine_memory", lambda: 2**24)
+    with pytest.raises(data.DataError, match="got 1,048,576 rows of 2 columns, which take 0.0 GiB"):
+        data.read(tmp_path / "t.parquet")

@@ -372,6 +372,8 @@ IMAGES, LABELS = idx(np.arange(20 * 4).reshape(20, 2, 2)), idx(np.arange(20) % 1
             "train-images-idx3-ubyte: the file is not whole: its header announces 80 bytes, and mor",
         ),
         (IMAGES[:9], LABELS, "train-images-idx3-ubyte: the file is not whole"),
+        (b"\0\0\x08\0\0", LABELS, "train-images-idx3-ubyte: expected 1 to 32 axes, got 0"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 256, LABELS, "train-images-idx3-ubyte: expected 1 to 32 axes, got 255"),
         (b"", LABELS, "train-images-idx3-ubyte: expected an IDX file of bytes, which begins with 00 00 08, got "),
         (IMAGES, idx(np.arange(19) % 10), "expected as many labels as images, 20, got 19"),
         (

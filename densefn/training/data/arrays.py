@@ -20,6 +20,7 @@ from densefn.training.data.table import DataError, Table, nfc, shown_path
 SUFFIXES = (".npz", ".npy")
 
 _IDX = re.compile(r"(images|labels)[-.]idx(\d)-ubyte(\.gz)?$")
+_MOST_AXES = 32
 _LAST_CHARACTER, _SURROGATES = 0x10FFFF, (0xD800, 0xDFFF)
 
 
@@ -112,6 +113,8 @@ def _idx(path: Path) -> np.ndarray:
                 raise DataError(
                     f"{shown}: expected an IDX file of bytes, which begins with 00 00 08, got {begin.hex(' ')}"
                 )
+            if not 1 <= begin[3] <= _MOST_AXES:
+                raise DataError(f"{shown}: expected 1 to {_MOST_AXES} axes, got {begin[3]}")
             sizes = file.read(4 * begin[3])
             shape = struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
             expected = math.prod(shape)

@@ -1,11 +1,13 @@
 """Files of rows, by the ending of their name."""
 
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from densefn.training.data import arrays, header, text
@@ -17,6 +19,8 @@ def _read_parquet(path: Path) -> Table:
     try:
         # The names of folders are no columns, as they would be with hive partitions.
         with _silent():
+            rows = int(pl.scan_parquet(path, glob=False, hive_partitioning=False).select(pl.len()).collect().item())
+            _refuse_too_large(shown, rows, len(pl.read_parquet_schema(path)))
             frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
@@ -26,6 +30,19 @@ def _read_parquet(path: Path) -> Table:
     columns = zip(names.kept, frame.get_columns(), strict=True)
     kept = {name: _usual(column) for name, column in columns if name is not None}
     return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in names.notes), index=names.index)
+
+
+def _refuse_too_large(shown: str, rows: int, columns: int) -> None:
+    """Equal cells take next to nothing in the file: a few kilobytes may announce more rows than go into the memory."""
+    size = rows * columns * np.dtype(np.float64).itemsize
+    if size > machine_memory() / 2:
+        announced = f"{rows:,} rows of {columns:,} columns, which take {size / 2**30:,.1f} GiB"
+        raise DataError(f"{shown}: expected rows that go into half of the memory, got {announced}")
+
+
+def machine_memory() -> float:
+    """Bytes of the machine's memory; infinite if unknown."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
 
 
 @contextmanager

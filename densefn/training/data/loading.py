@@ -1,12 +1,11 @@
 """From a section [data] to rows, split and prepared: on the device, or streamed from a file too large for it."""
 
-import math
-import os
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
+from densefn.training.data import files
 from densefn.training.data.preparation import Preparation
 from densefn.training.data.rows import Rows, Stream, on_device
 from densefn.training.data.section import Data
@@ -119,4 +118,4 @@ def _memory() -> float:
     statistics = jax.local_devices()[0].memory_stats()
     if statistics:
         return statistics["bytes_limit"]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    return files.machine_memory()
