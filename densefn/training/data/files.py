@@ -17,11 +17,11 @@ from densefn.training.data.table import DataError, Table, shown_path
 def _read_parquet(path: Path) -> Table:
     shown = shown_path(path)
     try:
-        # The names of folders are no columns, as they would be with hive partitions.
+        # The names of folders are no columns, as they would be with hive partitions, nor is [ a pattern.
         with _silent():
-            rows = int(pl.scan_parquet(path, glob=False, hive_partitioning=False).select(pl.len()).collect().item())
-            _refuse_too_large(shown, rows, len(pl.read_parquet_schema(path)))
-            frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+            rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            _refuse_too_large(shown, rows.select(pl.len()).collect().item(), len(rows.collect_schema()))
+            frame = rows.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
     if frame.is_empty():
