@@ -122,6 +122,16 @@ def test_the_index_of_pandas_in_parquet_is_no_input(tmp_path, monkeypatch):
     assert table.notes == ("t.parquet: column '__index_level_0__' is taken for the index of pandas, and is no input",)
 
 
+def test_empty_rows_at_the_end_of_parquet_are_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pl.DataFrame({"x": [1.0, None, 2.0, None, None], "y": ["a", None, None, None, None]}).write_parquet("t.parquet")
+    table = data.read("t.parquet")
+    assert lists(table) == {"x": [1.0, None, 2.0], "y": ["a", None, None]}
+    assert table.notes == ("t.parquet: left out at the end, as they are empty: rows 4, 5",)
+    pl.DataFrame({"x": [1.0, None]}).write_parquet("one.parquet")
+    assert lists(data.read("one.parquet")) == {"x": [1.0, None]}
+
+
 def test_several_columns_without_a_name_leave_one(read):
     assert lists(read(",,x\n1,2,3\n4,5,6\n")) == {"": ["1", "4"], "x": ["3", "6"]}
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from densefn.training.data import arrays, header, text
-from densefn.training.data.table import DataError, Table, shown_path
+from densefn.training.data.table import DataError, Table, listed, shown_path
 
 
 def _read_parquet(path: Path) -> Table:
@@ -24,12 +24,23 @@ def _read_parquet(path: Path) -> Table:
             frame = rows.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
+    count = _filled_rows(frame)
+    empty, frame = [*range(count + 1, len(frame) + 1)], frame.head(count)
     if frame.is_empty():
         raise DataError(f"{shown}: expected rows, got the shape {frame.shape}")
     names = header.checked(shown, frame.columns, frame.get_columns())
     columns = zip(names.kept, frame.get_columns(), strict=True)
     kept = {name: _usual(column) for name, column in columns if name is not None}
-    return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in names.notes), index=names.index)
+    notes = [*names.notes, *[f"left out at the end, as they are empty: {listed('row', empty)}"] * bool(empty)]
+    return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in notes), index=names.index)
+
+
+def _filled_rows(frame: pl.DataFrame) -> int:
+    """The number of rows without those at the end that are empty, as a table of text is read."""
+    if frame.width < 2:
+        return len(frame)
+    filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series().arg_true()
+    return filled[-1] + 1 if len(filled) else 0
 
 
 def _refuse_too_large(shown: str, rows: int, columns: int) -> None:
