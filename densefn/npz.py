@@ -91,6 +91,6 @@ def header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtyp
     except (MemoryError, OverflowError, RecursionError, SyntaxError, TypeError, tokenize.TokenError):
         # The header is Python's notation of a dict; these are what parsing some other text raises.
         raise ValueError("expected a header with a shape and a dtype, got none that can be read") from None
-    if any(size < 0 for size in shape) or dtype.itemsize == 0:
-        raise ValueError("expected a shape of sizes from 0 and a dtype of at least one byte, got other ones")
+    if dtype.itemsize == 0:  # such numbers take no bytes, however many a shape announces
+        raise ValueError(f"expected a dtype of at least one byte, got {dtype}")
     return shape, "F" if fortran else "C", dtype
