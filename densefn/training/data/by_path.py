@@ -58,7 +58,7 @@ class FileData(Data):
 
 
 class TableFile(FileData):
-    """A table with named columns: `.csv`, `.tsv` or `.parquet`.
+    """A table with named columns: `.csv`, `.tsv`, `.txt`, these gzipped, or `.parquet`.
 
     A column is numbers, true and false, or categories, by what is in it.
 
