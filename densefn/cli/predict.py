@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
-    parser.add_argument("rows", type=Path, metavar="INPUT", help="a file of rows: .csv .tsv .txt .parquet .npz .npy or IDX")
+    parser.add_argument("rows", type=Path, metavar="INPUT", help="rows: .csv .tsv .txt .parquet .npz .npy or IDX")
     parser.add_argument(
         "-o",
         "--output",
