@@ -4,20 +4,26 @@
     average = sum / (1 - decay ** updates)
 
 The division takes away that the sum begins at zero, so the average of the first update is its parameters. Sums are of
-float32 at least, whatever the parameters are: in bfloat16 a decay of 0.999 would never move them.
+float32 at least, whatever the parameters are: in bfloat16 a decay of 0.999 would never move them. The divisor is
+`-expm1(updates * log1p(decay - 1))`, as the difference above loses most digits while `updates * (1 - decay)` is small.
 
 An average is part of the training state, None where there is none, and changes by pure functions.
 
 Source: `optax.ema`; Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from densefn import checks
 from densefn.precision import widen
+
+# A larger number below 1 is 1 in float32, where the average would stay zero and its divisor be zero.
+_LARGEST = 1 - 2.0**-24
 
 
 class Average(NamedTuple):
@@ -34,12 +40,31 @@ class Average(NamedTuple):
     sums: Any
 
 
-def start(decay: float | None, params: Any) -> Average | None:
-    """The average before the first update; None for no decay."""
+def check(given: Any) -> float:
+    """The check of a decay: a number above 0 which is below 1 in float32 as well.
+
+    >>> check(0.999)
+    0.999
+    """
+    decay = checks.number(above=0, below=1)(given)
+    if np.float32(decay) == 1:
+        raise ValueError(f"expected a number of at most {_LARGEST}, the largest below 1 in float32, got {given!r}")
+    return decay
+
+
+Decay = Annotated[float | None, checks.optional(check)]
+
+
+def start(decay: Decay, params: Any) -> Average | None:
+    """The average before the first update; None for no decay.
+
+    Raises:
+      ValueError, TypeError: unless the decay is a number between 0 and 1, in float32.
+    """
     if decay is None:
         return None
     sums = jax.tree.map(lambda w: jnp.zeros_like(widen(w)), params)
-    return Average(jnp.array(decay, jnp.float32), jnp.zeros((), jnp.int32), sums)
+    return Average(jnp.array(check(decay), jnp.float32), jnp.zeros((), jnp.int32), sums)
 
 
 def update(average: Average | None, params: Any) -> Average | None:
@@ -62,5 +87,5 @@ def read(average: Average | None, params: Any) -> Any:
     if average is None:
         return params
     decay, updates, sums = average
-    whole = 1 - decay ** jnp.maximum(updates, 1)
+    whole = -jnp.expm1(jnp.maximum(updates, 1) * jnp.log1p(decay - 1))
     return jax.tree.map(lambda s, w: jnp.where(updates > 0, (s / whole).astype(w.dtype), w), sums, params)
