@@ -48,7 +48,7 @@ ROOMS = [
     {"training.data.by_name", "training.data.by_path"},
     {"training.data.settings"},
     {"training.data.loading"},
-    {"training.data", "training.optimizer", "training.loss_scale", "training.log"},
+    {"training.data", "training.optimizer", "training.loss_scale", "training.log", "training.pairs"},
     {"training.environment", "training.folder", "training.signals"},
     {"training.average", "training.losses", "training.metrics"},
     {"training.stopping"},

@@ -18,6 +18,7 @@ import tomli_w
 from densefn import checks
 from densefn.compose import as_layer
 from densefn.layer import Layer
+from densefn.training.average import Decay
 from densefn.training.data import Data, as_data, with_absolute_paths
 from densefn.training.loss_scale import AnyLossScale
 from densefn.training.losses import AnyLoss
@@ -57,8 +58,9 @@ class Train(Value):
       loss_scale: by which the loss is multiplied against the underflow of gradients: "dynamic", which skips the steps
         whose gradients overflow, or a number, which skips none. None is "dynamic" for a model in which a layer computes
         in float16, and no scale for all others.
-      metrics: names of what is reported of the validation rows, each as `val_<name>`: `accuracy`, `f1` (of each class,
-        averaged), `top_3_accuracy` or another number, `r2`, `mean_absolute_error`. None is the accuracy, or R2.
+      metrics: names of what is reported of the validation rows, each as `val_<name>`: `accuracy`, `f1`, `precision` and
+        `recall` (of each class, averaged), `auc`, `log_loss`, `top_3_accuracy` or another number; `r2`,
+        `mean_absolute_error` or `mae`, `mean_squared_error` or `mse`. None is the accuracy, or R2.
       evaluate_every: on how many epochs comes one evaluation on the validation rows; the last epoch has one too.
       early_stopping: when the run ends before its last epoch; None is never.
       keep: "last" saves the model of the last epoch, "best" that of the epoch where `best_metric` was best.
@@ -76,7 +78,7 @@ class Train(Value):
     early_stopping: Annotated[EarlyStopping | None, checks.optional(checks.section(EarlyStopping))] = None
     keep: Annotated[str, checks.choice("last", "best")] = "last"
     best_metric: Annotated[str | None, checks.optional(checks.text)] = None
-    ema: Annotated[float | None, checks.optional(checks.number(above=0, below=1))] = None
+    ema: Decay = None
     tensorboard: Annotated[bool, checks.flag] = False
 
     def check_together(self) -> None:

@@ -6,11 +6,13 @@
 
 A loss is a value that is called as `loss(outputs, targets)`. It computes in float32 at least, whatever the outputs are.
 Classes are whole numbers `[rows]`, or distributions over the classes `[rows, classes]` such as one-hot ones; the
-outputs for them are logits.
+outputs for them are logits. Outputs and targets of other shapes, and classes that the outputs lack, are refused
+(`pairs.py`); under `jit`, where no class is known, the loss of one that is lacking is NaN.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -21,6 +23,7 @@ from jax import Array
 
 from densefn import checks
 from densefn.precision import widen
+from densefn.training import pairs
 from densefn.values import Problem, TableError, Value, find
 
 BALANCED = "balanced"
@@ -97,12 +100,14 @@ class CrossEntropy(Loss):
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
         logits = widen(outputs)
-        if targets.ndim < logits.ndim and not self.label_smoothing:
-            losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, targets)
+        distributions = partial(pairs.distributions, "CrossEntropy", logits, targets)
+        if np.shape(targets) != logits.shape and not self.label_smoothing:
+            classes = pairs.classes("CrossEntropy", logits, targets)
+            losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, classes)
         else:
-            labels = optax.losses.smooth_labels(_distribution(targets, logits), self.label_smoothing)
-            losses = optax.losses.softmax_cross_entropy(logits, labels)
-        return _weighted_mean(losses, self.class_weights, lambda: _distribution(targets, logits))
+            labels = optax.losses.smooth_labels(distributions(), self.label_smoothing)
+            losses = -jnp.sum(_times(labels, jax.nn.log_softmax(logits)), axis=-1)
+        return _weighted_mean(losses, self.class_weights, distributions)
 
     def fitted(self, targets: Array, columns: int) -> "CrossEntropy":
         return CrossEntropy(self.label_smoothing, _resolved(self.class_weights, targets, columns))
@@ -132,10 +137,10 @@ class BinaryCrossEntropy(Loss):
         if outputs.shape[-1] != 1:
             raise ValueError(f"BinaryCrossEntropy: expected one output a row, got outputs of shape {outputs.shape}")
         z = widen(outputs)[..., 0]
-        second = targets if targets.ndim == z.ndim else targets[..., -1]
-        labels = second.astype(z.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
-        losses = optax.losses.sigmoid_binary_cross_entropy(z, labels)
-        return _weighted_mean(losses, self.class_weights, lambda: jnp.stack([1 - second, second], -1).astype(z.dtype))
+        second = pairs.second_class("BinaryCrossEntropy", z, targets)
+        p = second * (1 - self.label_smoothing) + self.label_smoothing / 2
+        losses = _times(p, jax.nn.softplus(-z)) + _times(1 - p, jax.nn.softplus(z))
+        return _weighted_mean(losses, self.class_weights, lambda: jnp.stack([1 - second, second], -1))
 
     def outputs(self, columns: int) -> int:
         return 1
@@ -154,7 +159,8 @@ class SquaredError(Loss):
     classifies = False
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
-        return jnp.mean(jnp.square(widen(outputs) - targets))
+        y, target = pairs.numbers("SquaredError", outputs, targets)
+        return jnp.mean(jnp.square(y - target))
 
 
 class AbsoluteError(Loss):
@@ -163,7 +169,8 @@ class AbsoluteError(Loss):
     classifies = False
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
-        return jnp.mean(jnp.abs(widen(outputs) - targets))
+        y, target = pairs.numbers("AbsoluteError", outputs, targets)
+        return jnp.mean(jnp.abs(y - target))
 
 
 class Huber(Loss):
@@ -172,7 +179,7 @@ class Huber(Loss):
     `loss = mean(e**2 / 2 if |e| <= delta else delta * (|e| - delta / 2))`, `e = outputs - targets`
 
     Args:
-      delta: where it becomes linear, in units of the standardised targets.
+      delta: where it becomes linear, in units of the standardised targets: from 2**-126 to 2**127, as float32 holds.
 
     >>> print(Huber(delta=1.0)(jnp.array([[0.5], [3.0]]), jnp.zeros((2, 1))))  # (0.125 + 2.5) / 2
     1.3125
@@ -180,14 +187,19 @@ class Huber(Loss):
     Source: Huber, "Robust Estimation of a Location Parameter", 1964; `keras.losses.Huber`.
     """
 
-    delta: Annotated[float, checks.number(above=0)] = 1.0
+    delta: Annotated[float, checks.number(minimum=2.0**-126, maximum=2.0**127)] = 1.0
     classifies = False
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
-        return jnp.mean(optax.losses.huber_loss(widen(outputs), targets, delta=self.delta))
+        y, target = pairs.numbers("Huber", outputs, targets)
+        return jnp.mean(optax.losses.huber_loss(y, target, delta=self.delta))
 
 
-LOSSES = checks.both_cases(CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber)
+LOSSES = {
+    **checks.both_cases(CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber),
+    "mse": SquaredError,
+    "mae": AbsoluteError,
+}
 
 
 def check(given: Any) -> Loss:
@@ -231,18 +243,20 @@ def choose(given: Loss | None, *, classifies: bool) -> Loss:
     return given
 
 
-def _distribution(targets: Array, logits: Array) -> Array:
-    if targets.ndim == logits.ndim:
-        return targets.astype(logits.dtype)
-    return jax.nn.one_hot(targets, logits.shape[-1], dtype=logits.dtype)
+def _times(p: Array, log: Array) -> Array:
+    """`p * log`, which is 0 for `p = 0` even where the logarithm is infinite."""
+    return jnp.where(p == 0, jnp.zeros_like(log), p * log)
 
 
-def _weighted_mean(losses: Array, weights: Any, distribution: Any) -> Array:
+def _weighted_mean(losses: Array, weights: Any, distributions: Callable[[], Array]) -> Array:
     if weights is None:
         return jnp.mean(losses)
     if weights == BALANCED:
         raise ValueError('class_weights: expected numbers, got "balanced": take those of the training rows by `fitted`')
-    return jnp.mean(losses * (distribution() @ jnp.array(weights, losses.dtype)))
+    p = distributions()
+    if len(weights) != p.shape[-1]:
+        raise ValueError(f"class_weights: expected a number for each of the {p.shape[-1]} classes, got {len(weights)}")
+    return jnp.mean(losses * (p @ jnp.array(weights, losses.dtype)))
 
 
 def _resolved(weights: Any, targets: Array, classes: int) -> Any:

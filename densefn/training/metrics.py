@@ -5,7 +5,8 @@
 
 A metric is a function of outputs and targets with a scalar as its value. Those of classes take logits
 `[rows, classes]`, or `[rows, 1]` for the second of two classes, and classes `[rows]` or distributions over them
-`[rows, classes]`; those of numbers take outputs and targets `[rows, outputs]`.
+`[rows, classes]`; those of numbers take outputs and targets `[rows, outputs]`. Other shapes, and classes that the
+outputs lack, are refused (`pairs.py`). The value is NaN where an output of a classifier is NaN, or a class is unknown.
 """
 
 import re
@@ -13,17 +14,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from densefn import checks
 from densefn.precision import widen
+from densefn.training import pairs
 from densefn.values import Problem, TableError, find
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:
     """The part of the rows whose largest logit is that of their class."""
-    return jnp.mean(jnp.argmax(_logits(outputs), axis=-1) == _classes(targets))
+    logits, classes = _of_classes("accuracy", outputs, targets)
+    return _known(logits, classes, jnp.mean(jnp.argmax(logits, axis=-1) == classes))
 
 
 def top_k_accuracy(outputs: Array, targets: Array, *, k: int) -> Array:
@@ -32,8 +36,9 @@ def top_k_accuracy(outputs: Array, targets: Array, *, k: int) -> Array:
     >>> top_k_accuracy(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2]), k=2)
     Array(0.5, dtype=float32)
     """
-    _, largest = lax.top_k(_logits(outputs), k)
-    return jnp.mean(jnp.any(largest == _classes(targets)[:, None], axis=-1))
+    logits, classes = _of_classes("top_k_accuracy", outputs, targets)
+    _, largest = lax.top_k(logits, k)
+    return _known(logits, classes, jnp.mean(jnp.any(largest == classes[..., None], axis=-1)))
 
 
 def confusion_matrix(outputs: Array, targets: Array) -> Array:
@@ -42,17 +47,56 @@ def confusion_matrix(outputs: Array, targets: Array) -> Array:
     >>> confusion_matrix(jnp.array([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0]]), jnp.array([0, 1, 1])).tolist()
     [[1, 0], [1, 1]]
     """
-    logits = _logits(outputs)
-    count = logits.shape[-1]
-    return jnp.zeros((count, count), jnp.int32).at[_classes(targets), jnp.argmax(logits, axis=-1)].add(1)
+    return _confusion(*_of_classes("confusion_matrix", outputs, targets))
 
 
 def f1(outputs: Array, targets: Array) -> Array:
     """The F1 score of each class, `2 * tp / (2 * tp + fp + fn)`, averaged over those among targets or predictions."""
-    matrix = confusion_matrix(outputs, targets).astype(jnp.float32)
-    there = matrix.sum(axis=0) + matrix.sum(axis=1)  # 2 * tp + fp + fn
-    scores = 2 * jnp.diagonal(matrix) / jnp.where(there > 0, there, 1)
-    return jnp.sum(scores) / jnp.sum(there > 0)
+    return _averaged("f1", outputs, targets, lambda predicted, there: (predicted + there) / 2)
+
+
+def precision(outputs: Array, targets: Array) -> Array:
+    """The precision of each class, `tp / (tp + fp)`, averaged over those among targets or predictions.
+
+    That of a class that is never predicted is 0, as in scikit-learn.
+    """
+    return _averaged("precision", outputs, targets, lambda predicted, _: predicted)
+
+
+def recall(outputs: Array, targets: Array) -> Array:
+    """The recall of each class, `tp / (tp + fn)`, averaged over those among targets or predictions.
+
+    That of a class that only predictions have is 0, as in scikit-learn.
+    """
+    return _averaged("recall", outputs, targets, lambda _, there: there)
+
+
+def auc(outputs: Array, targets: Array) -> Array:
+    """The area under the ROC curve: how often a row of a class has the higher score than a row of no such class.
+
+    Equal scores count half. The score of a row is the probability of the class. Of more than two classes, the areas of
+    each against the others are averaged, over the classes that some rows have and others have not. It is NaN if there
+    are none.
+
+    >>> auc(jnp.array([[0.1], [0.4], [0.4], [0.8]]), jnp.array([0, 0, 1, 1]))
+    Array(0.875, dtype=float32)
+
+    Source: `sklearn.metrics.roc_auc_score` with `multi_class="ovr"`.
+    """
+    logits, classes = _of_classes("auc", outputs, targets)
+    if logits.shape[-1] == 2:
+        scores, columns = (logits[..., 1] - logits[..., 0])[..., None], jnp.array([1])
+    else:
+        scores, columns = _log_probabilities(logits), jnp.arange(logits.shape[-1])
+    areas = jax.vmap(_area)(scores.reshape(-1, len(columns)).T, classes.ravel()[None] == columns[:, None])
+    return _known(logits, classes, jnp.nanmean(areas))
+
+
+def log_loss(outputs: Array, targets: Array) -> Array:
+    """The mean of `-log(p)` of each row's class, in nats: the cross entropy without weights and smoothing."""
+    logits, classes = _of_classes("log_loss", outputs, targets)
+    chosen = jnp.take_along_axis(_log_probabilities(logits), classes[..., None], axis=-1)
+    return _known(logits, classes, -jnp.mean(chosen))
 
 
 def r2(outputs: Array, targets: Array) -> Array:
@@ -63,17 +107,27 @@ def r2(outputs: Array, targets: Array) -> Array:
     >>> r2(jnp.array([[1.0, 3.0], [2.0, 3.0]]), jnp.array([[1.0, 4.0], [2.0, 4.0]]))
     Array(0.5, dtype=float32)
     """
-    targets = widen(targets)
-    residual = jnp.sum(jnp.square(widen(outputs) - targets), axis=0)
-    total = jnp.sum(jnp.square(targets - jnp.mean(targets, axis=0, keepdims=True)), axis=0)
-    constant = jnp.all(targets == targets[:1], axis=0)
-    unexplained = jnp.where(constant, residual > 0, residual / jnp.where(constant, 1, total))
+    y, target = pairs.numbers("r2", outputs, targets)
+    spread = target - jnp.mean(target, axis=0, keepdims=True)
+    constant = jnp.all(target == target[:1], axis=0)
+    # The quotient stays; the squares of numbers such as 1e30 or 1e-30 would be infinite or zero.
+    unit = jnp.where(constant, 1, jnp.max(jnp.abs(spread), axis=0))[None]
+    residual = jnp.sum(jnp.square((y - target) / unit), axis=0)
+    total = jnp.sum(jnp.square(spread / unit), axis=0)
+    unexplained = jnp.where(constant, jnp.any(y != target, axis=0), residual / jnp.where(constant, 1, total))
     return jnp.mean(1 - unexplained)
 
 
 def mean_absolute_error(outputs: Array, targets: Array) -> Array:
     """The mean of the absolute differences of outputs and targets."""
-    return jnp.mean(jnp.abs(widen(outputs) - targets))
+    y, target = pairs.numbers("mean_absolute_error", outputs, targets)
+    return jnp.mean(jnp.abs(y - target))
+
+
+def mean_squared_error(outputs: Array, targets: Array) -> Array:
+    """The mean of the squared differences of outputs and targets."""
+    y, target = pairs.numbers("mean_squared_error", outputs, targets)
+    return jnp.mean(jnp.square(y - target))
 
 
 class Metric(NamedTuple):
@@ -94,9 +148,16 @@ _TOP_K = "top_k_accuracy"
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy, classifies=True, larger=True),
     "f1": Metric(f1, classifies=True, larger=True),
+    "precision": Metric(precision, classifies=True, larger=True),
+    "recall": Metric(recall, classifies=True, larger=True),
+    "auc": Metric(auc, classifies=True, larger=True),
+    "log_loss": Metric(log_loss, classifies=True, larger=False),
     _TOP_K: Metric(top_k_accuracy, classifies=True, larger=True),
     "r2": Metric(r2, classifies=False, larger=True),
     "mean_absolute_error": Metric(mean_absolute_error, classifies=False, larger=False),
+    "mean_squared_error": Metric(mean_squared_error, classifies=False, larger=False),
+    "mae": Metric(mean_absolute_error, classifies=False, larger=False),
+    "mse": Metric(mean_squared_error, classifies=False, larger=False),
 }
 
 
@@ -181,10 +242,49 @@ def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:
     return given
 
 
-def _logits(outputs: Array) -> Array:
-    """Logits of all classes: a single one is that of the second of two, whose first has the logit 0."""
-    return outputs if outputs.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
+def _of_classes(name: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
+    """Logits of all classes, and the class of each row.
+
+    A single logit is that of the second of two classes, whose first has the logit 0.
+    """
+    z = widen(jnp.asarray(outputs))
+    logits = z if z.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(z), z], axis=-1)
+    return logits, pairs.classes(name, logits, targets)
 
 
-def _classes(targets: Array) -> Array:
-    return targets if targets.ndim == 1 else jnp.argmax(targets, axis=-1)
+def _known(logits: Array, classes: Array, value: Array) -> Array:
+    """The value of a metric, or NaN if an output is NaN or a class is not one of the logits'."""
+    unknown = jnp.any(jnp.isnan(logits)) | jnp.any(classes >= logits.shape[-1])
+    return jnp.where(unknown, jnp.nan, value)
+
+
+def _confusion(logits: Array, classes: Array) -> Array:
+    count = logits.shape[-1]
+    return jnp.zeros((count, count), jnp.int32).at[classes, jnp.argmax(logits, axis=-1)].add(1)
+
+
+def _averaged(name: str, outputs: Array, targets: Array, among: Callable[[Array, Array], Array]) -> Array:
+    """The mean over classes of the part that the right predictions are of `among(predicted, there)` rows."""
+    logits, classes = _of_classes(name, outputs, targets)
+    matrix = _confusion(logits, classes).astype(jnp.float32)
+    predicted, there = matrix.sum(axis=0), matrix.sum(axis=1)
+    of = among(predicted, there)
+    scores = jnp.diagonal(matrix) / jnp.where(of > 0, of, 1)
+    return _known(logits, classes, jnp.sum(scores) / jnp.sum(predicted + there > 0))
+
+
+def _log_probabilities(logits: Array) -> Array:
+    """The logarithms of the softmax; near 0 too they are exact to a rounding, so that confident rows differ."""
+    below = logits - jnp.max(logits, axis=-1, keepdims=True)
+    first = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=bool)
+    return below - jnp.log1p(jnp.sum(jnp.where(first, 0, jnp.exp(below)), axis=-1, keepdims=True))
+
+
+def _area(scores: Array, positive: Array) -> Array:
+    """The mean over positive rows of the part of the other rows with lower scores, equal ones counted half."""
+    order = jnp.argsort(scores)
+    ranked = scores[order]
+    others = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(~positive[order], dtype=jnp.int32)])
+    lower, upto = (others[jnp.searchsorted(ranked, scores, side=side)] for side in ("left", "right"))
+    part = (lower + (upto - lower) / 2) / others[-1]
+    return jnp.sum(jnp.where(positive, part, 0)) / jnp.sum(positive)

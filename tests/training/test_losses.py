@@ -1,5 +1,7 @@
 """Losses beside scikit-learn's, and against the data that they do not go with."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
 
 from densefn.training import losses
-from densefn.training.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Huber
+from densefn.training.losses import LOSSES, AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, SquaredError
 from densefn.values import TableError
 
 ROWS, CLASSES = 40, 3
@@ -50,6 +52,122 @@ class TestCrossEntropy:
             assert jnp.all(jnp.isfinite(jax.grad(loss)(jnp.array(logits), jnp.array([1]))))
 
 
+REGRESSIONS = [SquaredError(), AbsoluteError(), Huber(0.5)]
+
+
+class TestShapes:
+    @pytest.mark.parametrize("loss", REGRESSIONS, ids=str)
+    def test_rows_beside_a_column_are_paired_row_by_row(self, loss):
+        y, target = jnp.arange(4.0), jnp.array([0.0, 1.0, 2.0, 5.0])
+        # e = [0, 0, 0, 2]: a fourth of 4, of 2, and of 0.5 (2 - 0.25).
+        expected = {"SquaredError": 1.0, "AbsoluteError": 0.5, "Huber": 0.21875}[type(loss).__name__]
+        for outputs in (y, y[:, None]):
+            for targets in (target, target[:, None], np.asarray(target), target.astype(int), np.int64(target)):
+                assert loss(outputs, targets) == expected
+        assert SquaredError()(y[:, None], y) == 0
+
+    @pytest.mark.parametrize("loss", REGRESSIONS, ids=str)
+    @pytest.mark.parametrize("shape", [(4,), (3,), (4, 1), (1, 3), (4, 2), (1,), (), (4, 3, 1, 1)], ids=str)
+    def test_others_are_refused(self, loss, shape):
+        message = f"{type(loss).__name__}: expected targets .*, got outputs (4, 3) and targets {shape}"
+        with pytest.raises(ValueError, match=re.escape(message).replace(r"\.\*", ".*")):
+            loss(jnp.zeros((4, 3)), jnp.zeros(shape))
+
+    def test_wide_integers_are_not_wrapped(self):
+        assert AbsoluteError()(jnp.zeros(1), np.array([1_700_000_000_000])) == np.float32(1.7e12)
+
+    @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"class_weights": (0.5, 2.0)}], ids=str)
+    @pytest.mark.parametrize("kind", [CrossEntropy, BinaryCrossEntropy])
+    def test_a_column_of_classes_is_classes(self, kind, options, logits, classes):
+        loss, y = kind(**options), jnp.minimum(classes, 1)
+        z = logits[:, : 1 if kind is BinaryCrossEntropy else 2]
+        forms = (y, y[:, None], y.astype(bool), y.astype(jnp.float32), np.asarray(y, np.int64), jax.nn.one_hot(y, 2))
+        for targets in forms:
+            np.testing.assert_allclose(loss(z, targets), loss(z, y), **CLOSE)
+        for shape in ((ROWS, 3), (ROWS - 1,), (1,), ()):
+            with pytest.raises(
+                ValueError, match=rf"{kind.__name__}: expected classes .*targets {re.escape(str(shape))}"
+            ):
+                loss(z, jnp.zeros(shape, int))
+
+
+class TestUnknownClasses:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("weights", [None, (1.0, 2.0)])
+    @pytest.mark.parametrize("kind", [CrossEntropy, BinaryCrossEntropy])
+    def test_are_refused_or_nan(self, kind, weights, smoothing):
+        loss, z = kind(smoothing, weights), jnp.zeros((2, 1 if kind is BinaryCrossEntropy else 2))
+        for wrong in (-1, 2):
+            with pytest.raises(ValueError, match=f"{kind.__name__}: expected classes from 0 to 1, got {wrong}"):
+                loss(z, [0, wrong])
+            assert np.isnan(jax.jit(loss)(z, jnp.array([0, wrong])))
+        assert np.isfinite(jax.jit(loss)(z, jnp.array([0, 1])))
+
+    def test_weights_of_other_classes_are_refused(self, logits, classes):
+        with pytest.raises(ValueError, match="class_weights: expected a number for each of the 3 classes, got 2"):
+            CrossEntropy(class_weights=(1, 2))(logits, classes)
+
+
+class TestExtremeNumbers:
+    """Against float64: equal to a rounding where float32 holds the value; a finite loss has a finite gradient."""
+
+    LARGE = (0.0, 1e-40, -1e-40, 1e-20, 1.0, -80.0, 1e4, -1e4, 1e38, -1e38)
+
+    def check(self, loss, exact, outputs, targets, atol=1e-37):
+        value, gradient = jax.value_and_grad(loss)(outputs, targets)
+        with np.errstate(over="ignore"):
+            np.testing.assert_allclose(value, np.float32(exact), rtol=1e-6, atol=atol)
+        if np.isfinite(value):
+            assert np.all(np.isfinite(gradient)), (outputs, targets)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.2])
+    def test_binary_cross_entropy(self, smoothing):
+        loss = BinaryCrossEntropy(smoothing)
+        for z in self.LARGE:
+            for y in (0, 1):
+                p = y * (1 - smoothing) + smoothing / 2
+                wide = np.float64(np.float32(z))
+                exact = p * np.logaddexp(0, -wide) + (1 - p) * np.logaddexp(0, wide)
+                self.check(loss, exact, jnp.array([[z]]), jnp.array([y]))
+        assert loss(jnp.array([[jnp.inf]]), jnp.array([0])) == jnp.inf
+        if not smoothing:
+            self.check(loss, 0.0, jnp.array([[jnp.inf], [-jnp.inf]]), jnp.array([1, 0]))
+
+    @pytest.mark.parametrize("one_hot", [False, True])
+    @pytest.mark.parametrize("smoothing", [0.0, 0.3])
+    def test_cross_entropy(self, smoothing, one_hot):
+        loss = CrossEntropy(smoothing)
+        for z in self.LARGE:
+            for y in (0, 1, 2):
+                logits = np.float64(np.float32([z, 0.5, -z / 4]))
+                below = logits - logits.max()
+                p = np.eye(3)[y] * (1 - smoothing) + smoothing / 3
+                exact = -p @ (below - np.log(np.exp(below).sum()))
+                targets = jnp.eye(3)[None, y] if one_hot else jnp.array([y])
+                # The difference of two logarithms is as exact as the larger.
+                self.check(loss, exact, jnp.float32([logits]), targets, atol=2e-7 * max(1, abs(exact)))
+        if not smoothing:  # a class that is ruled out
+            targets = jnp.eye(3)[None, 1] if one_hot else jnp.array([1])
+            self.check(loss, np.log(2), jnp.array([[0.0, 0.0, -jnp.inf]]), targets)
+
+    @pytest.mark.parametrize("loss", [SquaredError(), AbsoluteError(), *map(Huber, (1e-30, 1.0, 1e30))], ids=str)
+    def test_regressions(self, loss):
+        delta = getattr(loss, "delta", None)
+        for e in self.LARGE:
+            size = abs(np.float64(np.float32(e)))
+            exact = {
+                "SquaredError": size**2,
+                "AbsoluteError": size,
+                "Huber": size**2 / 2 if delta and size <= delta else (delta or 0) * (size - (delta or 0) / 2),
+            }
+            self.check(loss, exact[type(loss).__name__], jnp.float32([[e]]), jnp.zeros((1, 1)))
+
+    def test_a_delta_that_float32_lacks_is_refused(self):
+        for delta in (1e-50, 1e39):
+            with pytest.raises(ValueError, match="Huber: delta: expected a finite number of at least"):
+                Huber(delta)
+
+
 @pytest.mark.parametrize("loss", sorted(set(LOSSES.values()), key=str), ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_narrow_outputs_are_summed_in_float32(loss, dtype, logits, classes):
@@ -77,7 +195,7 @@ class TestChoice:
             (3, r"expected the name of a loss \(cross_entropy, .*\) or a table with it, got 3"),
             ({"delta": 1}, "missing key 'name'"),
             ({"name": "huber", "delat": 1}, "delat: unknown key 'delat'.*Did you mean 'delta'"),
-            ({"name": "huber", "delta": 0}, "delta: expected a finite number above 0, got 0"),
+            ({"name": "huber", "delta": 0}, "delta: expected a finite number of at least 1.17549e-38.*, got 0"),
             (
                 {"name": "cross_entropy", "label_smoothing": 1},
                 "label_smoothing: expected a finite number",
@@ -98,7 +216,9 @@ class TestChoice:
     def test_a_loss_of_the_other_task_is_refused(self):
         with pytest.raises(TableError, match=r"are classes \(cross_entropy, binary_cross_entropy\), got Huber"):
             losses.choose(Huber(), classifies=True)
-        with pytest.raises(TableError, match=r"numbers \(squared_error, absolute_error, huber\), got CrossEntropy"):
+        with pytest.raises(
+            TableError, match=r"numbers \(squared_error, absolute_error, huber, mse, mae\), got CrossEntropy"
+        ):
             losses.choose(CrossEntropy(), classifies=False)
 
     def test_a_loss_of_other_classes_is_refused(self, classes):

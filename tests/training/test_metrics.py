@@ -1,5 +1,7 @@
 """Metrics beside scikit-learn's."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,20 @@ import pytest
 from sklearn import metrics as theirs
 
 from densefn.training import metrics
-from densefn.training.metrics import METRICS, accuracy, confusion_matrix, f1, mean_absolute_error, r2, top_k_accuracy
+from densefn.training.metrics import (
+    METRICS,
+    accuracy,
+    auc,
+    confusion_matrix,
+    f1,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    precision,
+    r2,
+    recall,
+    top_k_accuracy,
+)
 from densefn.values import TableError
 
 ROWS, CLASSES = 60, 5
@@ -70,6 +85,102 @@ def test_r2_is_scikit_learn_s(logits, key):
     assert r2(logits[:1], targets[:1]) == 0
 
 
+def probabilities(outputs):
+    """The softmax in float64, rounded so that probabilities which are equal on paper are equal."""
+    z = np.asarray(outputs, np.float64)
+    z = np.concatenate([np.zeros_like(z), z], axis=1) if z.shape[1] == 1 else z
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.round(p / p.sum(axis=1, keepdims=True), 12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_scores_of_classes_are_scikit_learn_s(outputs, dtype):
+    rng = np.random.default_rng(outputs)
+    logits = jnp.asarray(np.round(rng.normal(size=(ROWS, outputs)), 1), dtype)  # many are equal
+    classes = rng.integers(0, max(outputs, 2), ROWS)
+    p = probabilities(logits)
+    predicted = p.argmax(axis=1)
+    area = theirs.roc_auc_score(classes, p[:, 1] if outputs < 3 else p, multi_class="ovr")
+    expected = {
+        "auc": area,
+        "log_loss": theirs.log_loss(classes, p),
+        "precision": theirs.precision_score(classes, predicted, average="macro"),
+        "recall": theirs.recall_score(classes, predicted, average="macro"),
+    }
+    order = rng.permutation(ROWS)
+    for name, value in expected.items():
+        measure = jax.jit(metrics.get(name).measure)
+        np.testing.assert_allclose(measure(logits, classes), value, rtol=2e-6, err_msg=name)
+        np.testing.assert_allclose(measure(logits[order], classes[order]), value, rtol=2e-6, err_msg=name)
+
+
+def test_precision_and_recall_leave_out_what_scikit_learn_leaves_out(logits, classes):
+    predicted = np.argmax(logits, axis=1)
+    options = {"average": "macro", "zero_division": 0}
+    np.testing.assert_allclose(
+        precision(logits, classes), theirs.precision_score(classes, predicted, **options), rtol=1e-6
+    )
+    np.testing.assert_allclose(recall(logits, classes), theirs.recall_score(classes, predicted, **options), rtol=1e-6)
+
+
+def test_the_area_needs_two_kinds_of_rows():
+    logits = jnp.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.5], [2.0, 2.0, 1.0]])
+    assert np.isnan(auc(logits, jnp.array([1, 1, 1])))
+    # The third class has no rows, and its area is left out.
+    p = probabilities(logits)
+    expected = np.mean([theirs.roc_auc_score([1, 0, 1], p[:, 0]), theirs.roc_auc_score([0, 1, 0], p[:, 1])])
+    np.testing.assert_allclose(auc(logits, jnp.array([0, 1, 0])), expected, rtol=1e-6)
+
+
+def test_rows_of_which_the_model_is_certain_differ_still():
+    # The probabilities of the first class are 1 in float32; the wrong row is the least certain.
+    margins = np.array([40.0, 30.0, 20.0, 25.0])
+    logits = jnp.asarray(np.stack([margins, 0 * margins, -margins], axis=1))
+    classes = np.array([0, 0, 1, 0])
+    assert theirs.roc_auc_score(classes == 0, margins) == 1
+    assert auc(logits, classes) == 1
+    np.testing.assert_allclose(log_loss(logits[:1], [0]), np.log1p(np.exp(-40) + np.exp(-80)), rtol=1e-5)
+
+
+def test_a_model_of_nan_and_an_unknown_class_have_no_score(logits, classes):
+    for name, metric in METRICS.items():
+        measure = partial(metric.measure, k=1) if name == "top_k_accuracy" else metric.measure
+        if metric.classifies:
+            assert np.isnan(measure(logits.at[3, 1].set(jnp.nan), classes)), name
+            for wrong in (-1, CLASSES):
+                assert np.isnan(jax.jit(measure)(logits, classes.at[3].set(wrong))), name
+                with pytest.raises(ValueError, match=rf"expected classes from 0 to {CLASSES - 1}, got {wrong}"):
+                    measure(logits, classes.at[3].set(wrong))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_column_is_none(name, logits, classes):
+    metric = METRICS[name]
+    measure = partial(metric.measure, k=1) if name == "top_k_accuracy" else metric.measure
+    if metric.classifies:
+        pairs = [(logits[:, :1], classes // 4)] * 2 + [(logits[:, :1], (classes // 4)[:, None])]
+    else:
+        y = logits[:, 1] + 1
+        pairs = [(logits[:, :1], y[:, None]), (logits[:, :1], y), (logits[:, 0], y[:, None]), (logits[:, 0], y)]
+    first, *others = (float(measure(*pair)) for pair in pairs)
+    assert np.isfinite(first)
+    assert others == [first] * len(others)
+    with pytest.raises(ValueError, match=r"got outputs \(60, 5\) and targets \(60, 2\)"):
+        measure(logits, jnp.zeros((ROWS, 2)))
+
+
+def test_numbers_of_any_size_have_the_same_r2(logits):
+    targets = 2 * logits + 1
+    for unit in (1e30, 1e-30):
+        np.testing.assert_allclose(r2(logits * unit, targets * unit), r2(logits, targets), rtol=1e-5)
+
+
+def test_the_mean_squared_error_is_scikit_learn_s(logits):
+    expected = theirs.mean_squared_error(2 * np.asarray(logits, np.float64), logits)
+    np.testing.assert_allclose(mean_squared_error(logits, 2 * logits), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -95,7 +206,11 @@ def test_mistakes_in_names(given, message):
             3,
             r"\[1\]: expected a metric for targets that are classes \(accuracy, .*\), got 'r2'",
         ),
-        (("f1",), None, r"\[0\]: expected a metric for targets that are numbers \(r2, mean_absolute_error\), got 'f1'"),
+        (
+            ("f1",),
+            None,
+            r"\[0\]: expected a metric for targets that are numbers \(r2, .*\), got 'f1'",
+        ),
         (("top_4_accuracy",), 3, r"\[0\]: expected at most the 3 classes in the place of k, got 'top_4_accuracy'"),
     ],
 )
