@@ -34,7 +34,7 @@ class ResumeError(ValueError):
 
 def facts(plan: Plan) -> dict[str, Any]:
     """What the manifest of a run says of it."""
-    return {"data": getattr(plan.dataset, "fingerprint", None), **environment.read()}
+    return {"data": plan.dataset.fingerprint, **environment.read()}
 
 
 def begin(run_dir: Path, plan: Plan) -> Folder:
@@ -116,7 +116,7 @@ def _described(run_dir: Path) -> tuple[int, list[str], dict[str, Any]]:
 
 
 def _check_facts(run_dir: Path, plan: Plan, then: Mapping[str, Any], warn: Callable[[str], Any]) -> None:
-    if then["data"] != getattr(plan.dataset, "fingerprint", None):
+    if then["data"] != plan.dataset.fingerprint:
         raise ResumeError(f"{plan.config.data.title}: has changed since the run began; train anew")
     if settings := environment.differences(then, "settings"):
         raise ResumeError(f"{run_dir}: expected JAX's settings as they were, got {', '.join(settings)}")

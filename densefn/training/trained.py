@@ -69,7 +69,7 @@ class Trained:
     def _held_out(self) -> Rows | Stream:
         with self.file.locating():
             dataset = data.load(self.config.data)
-        if getattr(dataset, "fingerprint", None) != self.fingerprint or dataset.preparation != self.preparation:
+        if dataset.fingerprint != self.fingerprint or dataset.preparation != self.preparation:
             raise DataError(f"{self.config.data.title}: has changed since the run; name a file of rows to evaluate")
         return dataset.validation
 

@@ -225,6 +225,35 @@ def test_a_validation_file_is_held_out_whole(tmp_path):
     np.testing.assert_array_equal(dataset.validation.x, dataset.preparation.inputs(data.read(tmp_path / "test.csv")))
 
 
+def test_a_fingerprint_is_that_of_what_the_model_takes(tmp_path):
+    base = "x,city,kind\n" + "".join(f"{n},{'PQ'[n % 2]},{'ab'[n // 10]}\n" for n in range(20))
+
+    def fingerprint(content, **options):
+        (tmp_path / "t.csv").write_text(content)
+        return data.load(TableFile(str(tmp_path / "t.csv"), "kind", **options)).fingerprint
+
+    first = fingerprint(base)
+    assert fingerprint(base.replace("\n3,Q", "\n3.0, Q")) == first
+    renamed = base.translate(str.maketrans("PQ", "QP"))
+    for changed in (
+        renamed,
+        base.replace("a\n", "c\n"),
+        base.replace("\n3,", "\n3.01,"),
+        base.replace("\n5,Q", "\n5,P"),
+    ):
+        assert fingerprint(changed) != first
+
+
+def test_a_fingerprint_of_streamed_rows_is_that_of_the_same_rows_in_memory(tmp_path):
+    table = np.random.default_rng(0).normal(size=(40, 3))
+    np.save(tmp_path / "t.npy", table)
+    made = [data.load(data.ArrayFile(str(tmp_path / "t.npy"), target=-1, stream=stream)) for stream in (True, False)]
+    assert made[0].fingerprint == made[1].fingerprint
+    table[[3, 7], -1] = table[[7, 3], -1]
+    np.save(tmp_path / "t.npy", table)
+    assert data.load(data.ArrayFile(str(tmp_path / "t.npy"), target=-1)).fingerprint != made[0].fingerprint
+
+
 def test_parquet_is_prepared_as_the_same_table_in_text(load, tmp_path):
     frame = mixed(1)
     from_text = load(frame, categorical="code")

@@ -1,6 +1,8 @@
 """From a section [data] to rows, split and prepared: on the device, or streamed from a file too large for it."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,12 +23,14 @@ class Dataset:
       train: to fit; in the order in which they were drawn.
       validation: held out.
       preparation: made them of the raw rows.
+      fingerprint: SHA-256 of all rows as the model takes them, inputs and targets, in the order of their file.
       notes: what was decided about the files on the reader's behalf, a line each.
     """
 
     train: Rows | Stream
     validation: Rows | Stream
     preparation: Preparation
+    fingerprint: str
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,15 +66,16 @@ def load(settings: Data) -> Dataset:
             own = settings.read_validation()
         indices = _split(table, settings) if own is None else (np.arange(len(table)),)
         preparation = settings.fit(table, indices[0])
+        digest = hashlib.sha256()
         make = _stream if settings.streams(_size(preparation, table, own), _memory()) else _held
-        train, *rest = make(preparation, table, *indices)
+        train, *rest = make(digest, preparation, table, *indices)
         if own is not None:
             with blaming("validation"):
-                rest = make(preparation, own, np.arange(len(own)))
+                rest = make(digest, preparation, own, np.arange(len(own)))
     except DataError as error:
         raise TableError([Problem(("data", error.key), str(error))]) from None
     notes = (*table.notes, *(() if own is None else own.notes))
-    return Dataset(train, rest[0], preparation, tuple(dict.fromkeys(notes)))
+    return Dataset(train, rest[0], preparation, digest.hexdigest(), tuple(dict.fromkeys(notes)))
 
 
 def described(settings: Data, dataset: Dataset) -> str:
@@ -95,15 +100,18 @@ def _split(table: Table, settings: Data) -> tuple[np.ndarray, np.ndarray]:
     return order[held_out:], order[:held_out]
 
 
-def _held(preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+def _held(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
     x, y = preparation.inputs(table), preparation.labels(table)
+    digest.update(x)
+    digest.update(y)
     return [on_device(x[index], y[index]) for index in indices]
 
 
-def _stream(preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+def _stream(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
     for _, some in table.parts(len(preparation.features)):
-        preparation.inputs(some)  # raises here, not hours later, at a cell that cannot be used
+        digest.update(preparation.inputs(some))  # raises here, not hours later, at a cell that cannot be used
     y = preparation.labels(table)
+    digest.update(y)
     return [Stream(table, index, y[index], preparation) for index in indices]
 
 
