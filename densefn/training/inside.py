@@ -92,8 +92,22 @@ def histogram(values: Any) -> dict[str, list[float]] | None:
     finite = flat[np.isfinite(flat)]
     if not len(finite):
         return None
-    counts, edges = np.histogram(finite, min(MOST_BINS, math.ceil(2 * len(finite) ** (1 / 3))))
+    edges = _edges(float(finite.min()), float(finite.max()), min(MOST_BINS, math.ceil(2 * len(finite) ** (1 / 3))))
+    counts, _ = np.histogram(finite, edges)
     return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def _edges(least: float, largest: float, bins: int) -> np.ndarray:
+    """The edges of bins of equal width, of fewer where there are not as many numbers in between.
+
+    NumPy's own fail where the width is not a number (of -1e308 to 1e308), or is 0 (of 1e26 and its neighbour).
+    """
+    if least == largest:
+        half = max(0.5, abs(least) * 2.0**-52)
+        top = np.finfo(np.float64).max
+        least, largest = max(least - half, -top), min(largest + half, top)
+    scale = 4.0 if max(-least, largest) > 1e300 else 1.0
+    return np.unique(np.linspace(least / scale, largest / scale, bins + 1) * scale)
 
 
 def arrays(model: Layer, params: Params, x: Array) -> dict[str, dict[str, Any]]:

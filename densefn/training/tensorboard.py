@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densefn.training.inside import histogram
+
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
@@ -38,8 +40,9 @@ class Events:
         for kind, by_path in arrays.items():
             for path, array in by_path.items():
                 values = np.asarray(array, np.float64)
-                if np.isfinite(values).any():
-                    self._writer.add_histogram(f"{kind}/{path}", values[np.isfinite(values)], step)
+                if counted := histogram(values):  # tensorboardX's own bins end at 1e20
+                    finite = values[np.isfinite(values)]
+                    self._writer.add_histogram(f"{kind}/{path}", finite, step, bins=counted["edges"])
 
 
 @contextmanager

@@ -89,6 +89,24 @@ class TestHistogram:
     def test_of_nothing_finite_is_none(self, values):
         assert inside.histogram(values) is None
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [1e26] * 5,
+            [1e26, np.nextafter(1e26, 2e26)],
+            [-1.7e308, 1.7e308, 3.0],
+            [np.finfo(float).max],
+            [5e-324, 0.0, 1e-323],
+            [1.0, 1 + 2**-52, 1 + 2**-51] * 9,
+        ],
+    )
+    def test_of_any_finite_range_counts_every_value(self, values):
+        made = inside.histogram(values)
+        assert made is not None
+        assert sum(made["counts"]) == len(values)
+        assert sorted(set(made["edges"])) == made["edges"]
+        assert np.isfinite(made["edges"]).all()
+
     def test_of_one_value_and_of_bfloat16(self):
         assert sum(inside.histogram(jnp.full(7, 2, jnp.bfloat16))["counts"]) == 7
 
