@@ -45,7 +45,10 @@ class Trained:
         apply = jax.jit(self.model.apply)
         parts = (part for _, part in table.parts(len(self.preparation.features)))
         outputs = [np.asarray(apply(self.params, self.preparation.inputs(part))) for part in parts]
-        return self.preparation.decode(np.concatenate(outputs))
+        whole = np.concatenate(outputs)
+        if len(wrong := np.flatnonzero(~np.isfinite(whole.reshape(len(whole), -1)).all(axis=1))):
+            raise table.refused(f"the model's output for row {wrong[0] + 1} is not finite")
+        return self.preparation.decode(whole)
 
     def evaluate(self, table: Table | None = None) -> dict[str, float]:
         """The loss, with the penalties of the layers, and the metrics of the run.

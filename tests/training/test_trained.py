@@ -1,7 +1,9 @@
 """Trained models, opened again: the same numbers as in training, for held-out and for new rows."""
 
 import json
+from dataclasses import replace
 
+import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -164,3 +166,11 @@ def test_a_run_is_loaded_by_its_folder(regression):
     assert layer == trained.open_run(regression.run_dir).model
     assert json.loads(json.dumps(densefn.to_dict(layer))) == densefn.to_dict(layer)
     np.testing.assert_array_equal(params["1"]["bias"], densefn.load(regression.run_dir / "model.npz")[1]["1"]["bias"])
+
+
+def test_an_output_that_is_not_finite_is_refused(regression, folder):
+    written(folder, "far.csv", 3)
+    run = trained.open_run(regression.run_dir)
+    huge = replace(run, params=jax.tree.map(lambda w: w * 1e38, run.params))
+    with pytest.raises(DataError, match="the model's output for row 1 is not finite"):
+        huge.predict(data.read(folder / "far.csv"))
