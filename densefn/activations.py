@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from densefn import checks
+from densefn.precision import widen
 from densefn.values import Value, find
 
 
@@ -33,12 +34,10 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     """
     if negative_slope and max_value is None and threshold == 0.0:
         return leaky_relu(x, negative_slope)
-    if threshold == 0.0:
-        above, below = jax.nn.relu(x), jax.nn.relu(-x)
-    else:
-        above, below = jnp.where(x > threshold, x, jnp.zeros_like(x)), jax.nn.relu(threshold - x)
-    kept = above if max_value is None else jnp.clip(above, 0.0, max_value)
-    return kept - negative_slope * below if negative_slope else kept
+    above = jnp.where(x > threshold, x, jnp.zeros_like(x)) if threshold else jax.nn.relu(x)
+    if max_value is not None:  # at the bound itself the slope is 0, as in `relu6`; that of `jnp.clip` is one half
+        above = jnp.where(above >= max_value, jnp.full_like(above, max_value), above)
+    return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
@@ -49,6 +48,13 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
 def gelu(x: Array, approximate: bool = False) -> Array:
     """`x Phi(x)`, with the normal distribution's Phi, or its approximation by tanh."""
     return jax.nn.gelu(x, approximate)
+
+
+def glu(x: Array, axis: int = -1) -> Array:
+    """`a sigmoid(b)`, for the halves a and b of `x` along an axis of even size."""
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu: expected an even size along axis {axis}, got an array of shape {x.shape}")
+    return jax.nn.glu(x, axis)
 
 
 def squareplus(x: Array, b: float = 4.0) -> Array:
@@ -89,14 +95,15 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     >>> sparsemax(jnp.array([0.5, 0.0, -3.0]))
     Array([0.75, 0.25, 0.  ], dtype=float32)
     """
-    x = jnp.moveaxis(x, axis, -1)
+    dtype, x = x.dtype, jnp.moveaxis(widen(x), axis, -1)
+    x = x - jnp.max(x, axis=-1, keepdims=True)  # changes nothing, and sums of large entries would lose the 1
     z = -jnp.sort(-x, axis=-1)
     sums = jnp.cumsum(z, axis=-1)
     k = jnp.broadcast_to(jnp.arange(1, x.shape[-1] + 1, dtype=x.dtype), x.shape)
     supported = 1 + k * z > sums
     size = jnp.sum(supported, axis=-1, keepdims=True, dtype=x.dtype)
     tau = (jnp.sum(jnp.where(supported, z, jnp.zeros_like(z)), axis=-1, keepdims=True) - 1) / size
-    return jnp.moveaxis(jax.nn.relu(x - tau), -1, axis)
+    return jnp.moveaxis(jax.nn.relu(x - tau), -1, axis).astype(dtype)
 
 
 NAMES: dict[str, Callable[..., Array]] = {
@@ -104,7 +111,7 @@ NAMES: dict[str, Callable[..., Array]] = {
     "elu": jax.nn.elu,
     "exponential": jnp.exp,
     "gelu": gelu,
-    "glu": jax.nn.glu,
+    "glu": glu,
     "hard_shrink": hard_shrink,
     "hard_sigmoid": jax.nn.hard_sigmoid,
     "hard_silu": jax.nn.hard_silu,
@@ -172,13 +179,15 @@ class Activation(Value):
     """
 
     tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "activation"
 
     name: Annotated[str, checks.text]
     arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
 
     def __init__(self, name: str, **arguments: Any):
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "arguments", tuple(arguments.items()))
+        pairs = dict(arguments.pop("arguments", ()))  # as `dataclasses.replace` gives them
+        object.__setattr__(self, "arguments", tuple((pairs | arguments).items()))
         self.__post_init__()
 
     @classmethod
@@ -221,6 +230,7 @@ def check(given: Any) -> Any:
         if "name" not in given:
             raise ValueError(f"expected a table with the name of an activation and its arguments, got {dict(given)!r}")
         return Activation(**given)
+    checks.refuse_other_kinds("activation", given)
     if callable(given):
         return given
     raise TypeError(f"expected an activation: a name ({', '.join(NAMES)}) or a function of one array, got {given!r}")
@@ -252,7 +262,7 @@ def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]
     >>> output_shape("glu", (None, 6))
     (None, 3)
     """
-    trial = jax.ShapeDtypeStruct(tuple(1 if n is None else n for n in shape), jnp.float32)
+    trial = jax.ShapeDtypeStruct(tuple(2 if n is None else n for n in shape), jnp.float32)
     made = jax.eval_shape(get(activation), trial).shape
     if len(made) != len(shape):
         raise ValueError(f"expected an activation that keeps the number of axes, got {made} of {trial.shape}")

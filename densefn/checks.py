@@ -49,7 +49,10 @@ def number(
     def check(given: Any) -> float:
         if isinstance(given, bool | Tracer) or not isinstance(given, typing.SupportsFloat) or getattr(given, "ndim", 0):
             raise TypeError(f"expected {expected}, got {given!r}")
-        stored = float(given)
+        try:
+            stored = float(given)
+        except OverflowError:
+            raise ValueError(f"expected {expected}, got a number beyond those of float64") from None
         if not (math.isfinite(stored) and minimum <= stored <= maximum and above < stored < below):
             raise ValueError(f"expected {expected}, got {given!r}")
         return stored
@@ -139,11 +142,30 @@ def named(kind: str, names: Mapping[str, Any], base: type[Value]) -> Callable[[A
             return described(kind, names, _plain(given, str(base.tag)), str(base.tag))
         if isinstance(given, type) and issubclass(given, base):
             return given()
+        refuse_other_kinds(kind, given)
         if isinstance(given, base) or callable(given):
             return given
         raise TypeError(f"expected {kind}: a name ({', '.join(names)}), a value or a function; got {given!r}")
 
     return check
+
+
+_PLACES = {
+    "initializer": "kernel_initializer or bias_initializer",
+    "regularizer": "kernel_regularizer, bias_regularizer or activity_regularizer",
+    "constraint": "kernel_constraint or bias_constraint",
+    "activation": "activation",
+    "precision policy": "dtype",
+    "layer": "a Sequential",
+}
+
+
+def refuse_other_kinds(kind: str, given: Any) -> None:
+    """Raises `TypeError` for a class, and for a value of another kind: says where that belongs."""
+    if isinstance(given, type):
+        raise TypeError(f"expected {kind}: a name, a value or a function; got the class {given.__name__}")
+    if isinstance(given, Value) and given.kind not in (None, kind):
+        raise TypeError(f"expected {kind}, got the {given.kind} {given!r}, which belongs in {_PLACES[given.kind]}")
 
 
 def _plain(table: Mapping[str, Any], tag: str) -> Mapping[str, Any]:
@@ -170,9 +192,13 @@ def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any],
     return build(cls, rest)
 
 
-def resolve(names: Mapping[str, type[Value]], stored: Any) -> Any:
-    """The value or function that a field stands for: a name is its class with the defaults."""
-    return names[stored].from_fields() if isinstance(stored, str) else stored
+def resolve(kind: str, names: Mapping[str, type[Value]], stored: Any) -> Any:
+    """The value or function that a field stands for: a name is its class with the defaults.
+
+    Raises:
+      ValueError: for a name that is not among them; lists the nearest.
+    """
+    return find(names, stored, kind).from_fields() if isinstance(stored, str) else stored
 
 
 def both_cases(*classes: type[V]) -> dict[str, type[V]]:

@@ -73,17 +73,20 @@ class Function(Layer):
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return {}
 
+    def shape(self, given: InputShape) -> Shape:
+        return self.entries(given)
+
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        value = activations.get(self.function)(jnp.asarray(x))
+        value = activations.get(self.function)(self.array(x))
         if not isinstance(value, jax.Array):
             raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
         return Output(value, jnp.zeros((), jnp.float32))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        # An axis of unknown size keeps or changes the function's output; two trial sizes tell which axes depend on it.
+        # An axis of unknown size keeps or changes the function's output; trial sizes tell which axes depend on it.
         shape = self.shape(input_shape)
-        one, other = (self._trial(shape, size) for size in (2, 3))
-        return tuple(n if n == m else None for n, m in zip(one, other, strict=True))
+        first, *others = (self._trial(shape, size) for size in (2, 3, 120))
+        return tuple(n if all(n == m for m in rest) else None for n, *rest in zip(first, *others, strict=True))
 
     def _trial(self, shape: Shape, size: int) -> tuple[int, ...]:
         x = jax.ShapeDtypeStruct(tuple(size if n is None else n for n in shape), jnp.float32)
@@ -94,8 +97,9 @@ class Sequential(Layer):
     """Layers one after the other; only the first is told the shape of its input.
 
     Args:
-      *layers: layers and functions of one array, or one list of them. The parameters of the i-th are under `str(i)`;
+      *given: layers and functions of one array, or one list of them. The parameters of the i-th are under `str(i)`;
         a layer without parameters has no entry.
+      layers: the same list by name, as `dataclasses.replace` gives it.
 
     >>> model = Sequential(Dense(512, "relu"), Dense(10), "softmax")
     >>> params = model.init(jax.random.key(0), (None, 784))
@@ -107,9 +111,9 @@ class Sequential(Layer):
 
     layers: Annotated[tuple[Layer, ...], as_layers]
 
-    def __init__(self, *layers: Any):
-        listed = len(layers) == 1 and isinstance(layers[0], list | tuple)
-        object.__setattr__(self, "layers", layers[0] if listed else layers)
+    def __init__(self, *given: Any, layers: Any = ()):
+        listed = len(given) == 1 and isinstance(given[0], list | tuple)
+        object.__setattr__(self, "layers", given[0] if listed else given or layers)
         self.__post_init__()
 
     @classmethod
@@ -130,6 +134,19 @@ class Sequential(Layer):
                 declared[name] = layer.declare(input_shape)
                 input_shape = None if input_shape is None else layer.output_shape(input_shape)
         return {name: params for name, params in declared.items() if params}
+
+    def shape(self, given: InputShape) -> Shape:
+        if not self.layers:
+            return self.entries(given)
+        with at("0"):
+            return self.layers[0].shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        self.keys(params)
+        for name, layer in self.named():
+            with at(name):
+                x = layer.apply(params.get(name, {}), x)
+        return jnp.asarray(x)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         self.keys(params)
@@ -163,13 +180,22 @@ class Residual(Layer):
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return self.body.declare(input_shape)
 
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        return self._added(x, self.body.apply(params, x))
+
     def forward(self, params: Params, x: ArrayLike) -> Output:
         value, penalty = self.body.forward(params, x)
+        return Output(self._added(x, value), penalty)
+
+    def _added(self, x: ArrayLike, value: Array) -> Array:
         if value.shape != jnp.shape(x):
             raise LayerValueError(
                 self, f"expected a layer that keeps the shape of its input {jnp.shape(x)}, got output {value.shape}"
             )
-        return Output(add(jnp.asarray(x), value), penalty)
+        return add(jnp.asarray(x), value)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return _kept_shape(self, self.body, input_shape)
@@ -202,16 +228,27 @@ class Repeat(Layer):
             self.output_shape(input_shape)
         return param.stacked(self.body.declare(input_shape), self.times)
 
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        x = self._first(params, x)
+        return lax.scan(lambda x, one: (self.body.apply(one, x), None), x, params, length=self.times)[0]
+
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        self._check(params)
-        x = jnp.asarray(x)
-        x = x.astype(self._stable_dtype(params, x))
-        value, penalties = lax.scan(lambda x, one: self._one(one, x), x, params, length=self.times)
+        x = self._first(params, x)
+        value, penalties = lax.scan(self._one, x, params, length=self.times)
         return Output(value, jnp.sum(penalties))
 
-    def _one(self, params: Params, x: Array) -> tuple[Array, Array]:
+    def _one(self, x: Array, params: Params) -> tuple[Array, Array]:
         value, penalty = self.body.forward(params, x)
         return value, penalty
+
+    def _first(self, params: Params, x: ArrayLike) -> Array:
+        """The input of the first repetition."""
+        self._check(params)
+        x = self.array(x)
+        return x.astype(self._stable_dtype(params, x))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return _kept_shape(self, self.body, input_shape)

@@ -34,6 +34,7 @@ class Constraint(Value):
     """Projects an array onto a set."""
 
     tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "constraint"
 
     @abstractmethod
     def __call__(self, w: Array) -> Array:
@@ -116,7 +117,9 @@ class UnitNorm(Constraint):
 def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Array]) -> Array:
     """Gives the slices of `w` along `axis` the norm `target(norm)`."""
     wide = widen(w)
-    norm = jnp.sqrt(jnp.sum(jnp.square(wide), axis, keepdims=True))
+    square = jnp.sum(jnp.square(wide), axis, keepdims=True)
+    # The square root has no derivative at zero: NaN would come out of a column of zeros.
+    norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square))), jnp.zeros_like(square))
     return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
 
 
@@ -134,4 +137,4 @@ def get(constraint: AnyConstraint) -> Callable[[Array], Array] | None:
     >>> get("max_norm")
     MaxNorm()
     """
-    return checks.resolve(NAMES, constraint)
+    return checks.resolve("constraint", NAMES, constraint)

@@ -142,13 +142,16 @@ class Dense(Layer):
         )
         return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
 
-    def forward(self, params: Params, x: ArrayLike) -> Output:
+    def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self.array(x)
         self._check(params, x)
         y = contract(params["kernel"], x, self.policy.compute_dtype)
         if self.use_bias:
             y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
-        y = activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        return activations.get(self.activation)(y).astype(self.policy.output_dtype)
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        y = self.apply(params, x)
         batch = y.shape[0] if y.ndim > 1 else 1
         activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
         return Output(y, add(param.penalty(self.declare(), params), activity))

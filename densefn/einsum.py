@@ -171,7 +171,7 @@ class Einsum(Layer):
         }
         return declared if self.use_bias else {"kernel": declared["kernel"]}
 
-    def forward(self, params: Params, x: ArrayLike) -> Output:
+    def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self.array(x)
         self.keys(params)
         equation, axes = self.axes(x.shape)
@@ -181,7 +181,11 @@ class Einsum(Layer):
             bias = params["bias"].astype(y.dtype)
             spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
             y = y + jnp.broadcast_to(bias.reshape(spread), y.shape)
-        y = activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        return activations.get(self.activation)(y).astype(self.policy.output_dtype)
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        y = self.apply(params, x)
+        equation, axes = self.axes(jnp.shape(x))
         batch = next((axes[axis] for axis in equation.y if axis not in equation.kernel), 1)
         activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
         return Output(y, add(param.penalty(self.declare(), params), activity))
@@ -189,6 +193,9 @@ class Einsum(Layer):
     def output_shape(self, input_shape: InputShape) -> Shape:
         equation, axes = self.axes(self.shape(input_shape))
         return activations.output_shape(self.activation, tuple(axes[axis] for axis in equation.y))
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.entries(given)  # `declare` asks for the sizes that it needs, whichever axes have them
 
     def axes(self, shape: InputShape | None) -> tuple[Equation, dict[str, Any]]:
         """The equation without an ellipsis, and the size of each axis for an input of this shape."""

@@ -40,6 +40,7 @@ class Initializer(Value):
     """Draws the first value of a parameter."""
 
     tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "initializer"
 
     @abstractmethod
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
@@ -332,5 +333,5 @@ def get(initializer: AnyInitializer) -> Initializer:
     >>> get("zeros")(jax.random.key(0), (2,))
     Array([0., 0.], dtype=float32)
     """
-    found = checks.resolve(NAMES, initializer)
+    found = checks.resolve("initializer", NAMES, initializer)
     return found if isinstance(found, Initializer) else FromFunction(found)

@@ -44,6 +44,7 @@ class Layer(Value):
     """A map of arrays with parameters that are kept elsewhere."""
 
     tag: ClassVar[str | None] = "layer"
+    kind: ClassVar[str | None] = "layer"
 
     @abstractmethod
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
@@ -86,7 +87,10 @@ class Layer(Value):
         return param.initialize(declared, self.key(key))
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        """The output, `[..., units]`: the value of `forward`, whose penalty jit removes as unused."""
+        """The output, `[..., units]`: the value of `forward`.
+
+        A layer whose penalty costs something computes it here without.
+        """
         return self.forward(params, x).value
 
     def project(self, params: Params) -> Any:
@@ -99,6 +103,19 @@ class Layer(Value):
         Raises:
           ValueError, TypeError: unless it has at least one entry, the last a number and the others numbers or None.
         """
+        shape = self.entries(given)
+        if not shape or shape[-1] is None:
+            raise LayerValueError(
+                self, f"expected an input shape whose last entry is the number of features, got {tuple(given)}"
+            )
+        return shape
+
+    def entries(self, given: InputShape) -> Shape:
+        """Checks the entries of a shape one by one.
+
+        Raises:
+          ValueError, TypeError: unless each is None or a number of at least 0.
+        """
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}")
         if any(isinstance(entry, Tracer) for entry in given):
@@ -109,10 +126,8 @@ class Layer(Value):
             shape = tuple(None if entry is None else operator.index(entry) for entry in given)
         except TypeError:
             raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}") from None
-        if not shape or shape[-1] is None or any(entry is not None and entry < 0 for entry in shape):
-            raise LayerValueError(
-                self, f"expected an input shape whose last entry is the number of features, got {tuple(given)}"
-            )
+        if any(entry is not None and entry < 0 for entry in shape):
+            raise LayerValueError(self, f"expected an input shape such as (None, 784), got {tuple(given)}")
         return shape
 
     def array(self, given: Any) -> Array:
@@ -121,14 +136,18 @@ class Layer(Value):
         Raises:
           TypeError: unless it is an array of real numbers, or lists of them.
         """
+        if isinstance(given, list | tuple) and any(
+            isinstance(part, jax.Array | np.ndarray) and part.ndim for part in given
+        ):
+            raise LayerTypeError(self, f"expected one array, got a {type(given).__name__} of arrays; stack them first")
         if not isinstance(given, jax.Array | np.ndarray):
             try:
                 given = np.asarray(given)
             except ValueError:
                 raise LayerTypeError(self, f"expected an array of numbers, got {type(given).__name__}") from None
-        if given.dtype.kind in "OSUc":
+        if not (jnp.issubdtype(given.dtype, jnp.number) or given.dtype == bool) or given.dtype.kind == "c":
             raise LayerTypeError(self, f"expected an array of real numbers, got dtype {given.dtype}")
-        return jnp.asarray(given)
+        return jnp.asarray(_representable(given) if isinstance(given, np.ndarray) else given)
 
     def keys(self, params: Params) -> None:
         """Checks that parameters have the keys that are declared.
@@ -140,6 +159,13 @@ class Layer(Value):
         if not isinstance(params, Mapping) or set(params) != set(expected):
             got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
             raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
+        for name, value in params.items():
+            if isinstance(value, Mapping):
+                continue
+            if isinstance(value, jax.ShapeDtypeStruct) or not hasattr(value, "shape"):
+                raise LayerTypeError(self, f"expected an array for {name!r}, got {value!r}; make it by init")
+            if jnp.issubdtype(getattr(value, "dtype", jnp.float32), jnp.complexfloating):
+                raise LayerTypeError(self, f"expected real numbers for {name!r}, got dtype {value.dtype}")
 
     def key(self, given: Array) -> Array:
         """Checks a random key, typed or raw.
@@ -155,3 +181,12 @@ class Layer(Value):
                 self, f"expected one random key, got an array of them, {given.shape}; use jax.vmap over the keys"
             )
         return given
+
+
+def _representable(x: np.ndarray) -> np.ndarray:
+    """The array in a dtype that JAX has; JAX would cut integers beyond 32 bits to their lower half."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size and (x.min() < -(2**31) or x.max() >= 2**31):
+        return x.astype(np.float64)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        return x.astype(np.float64)
+    return x.astype(x.dtype.newbyteorder("="), copy=False)

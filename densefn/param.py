@@ -7,7 +7,7 @@ stacked: the arrays of its repetitions lie along leading axes, and are initializ
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,8 +93,14 @@ def _naming(path: tuple[Any, ...]) -> Iterator[None]:
         raise ValueError(f"{name_of(path) or 'the parameter'}: {error}") from None
 
 
+_ADDRESS_SPACE = 2**47
+"""The bytes that a process can address; JAX fails on larger shapes without a word on them."""
+
+
 def _first(path: tuple[Any, ...], p: Param, key: Array) -> Array:
     with _naming(path):
+        if (size := p.count * jnp.dtype(p.dtype).itemsize) > _ADDRESS_SPACE:
+            raise ValueError(f"expected a parameter that fits into memory, got {p.full_shape} of {size:.3g} bytes")
         return _draw(p, fold(key, name_of(path)))
 
 
@@ -108,10 +114,24 @@ def _draw(p: Param, key: Array) -> Array:
 
 def penalty(declared: Any, params: Any) -> Array:
     """The sum of the penalties of all parameters, a scalar of float32 at least."""
-    penalties = jax.tree.map(
-        lambda p, w: jnp.sum(_each(p.regularizer, p, materialize(w))) if p.regularizer else None, declared, params
-    )
+    penalties = jax.tree_util.tree_map_with_path(_penalty, declared, plain(params))
     return functools.reduce(add, jax.tree.leaves(penalties), jnp.zeros((), jnp.float32))
+
+
+def _penalty(path: tuple[Any, ...], p: Param, w: Any) -> Array | None:
+    if p.regularizer is None:
+        return None
+    w = materialize(w)
+    penalties = _each(p.regularizer, p, w)
+    if jnp.shape(penalties) != w.shape[: w.ndim - len(p.shape)]:
+        got = jnp.shape(penalties)
+        raise ValueError(f"{name_of(path)}: expected the regularizer to return one number, got an array of shape {got}")
+    return jnp.sum(penalties)
+
+
+def plain(params: Any) -> Any:
+    """Parameters as plain dicts, whatever mappings they are: `jax.tree.map` takes no two kinds for alike."""
+    return {key: plain(value) for key, value in params.items()} if isinstance(params, Mapping) else params
 
 
 def activity_penalty(regularizer: Callable[[Array], Array] | None, y: Array, batch: int) -> Array:
@@ -125,12 +145,18 @@ def project(declared: Any, params: Any) -> Any:
     Raises:
       ValueError: with the parameter's path, if its constraint does not fit it.
     """
-    return jax.tree_util.tree_map_with_path(_projected, declared, params)
+    return jax.tree_util.tree_map_with_path(_projected, declared, plain(params))
 
 
 def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:
+    if p.constraint is None:
+        return w
     with _naming(path):
-        return _each(p.constraint, p, w) if p.constraint else w
+        projected = _each(p.constraint, p, w)
+        expected, got = ((jnp.shape(a), jnp.result_type(a)) for a in (w, projected))
+        if got != expected:
+            raise ValueError(f"expected the constraint to keep shape and dtype {expected}, got {got}")
+        return projected
 
 
 def _each(function: Callable[[Array], Array], p: Param, w: Array) -> Array:

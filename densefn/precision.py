@@ -8,7 +8,7 @@ Source: `keras/src/dtype_policies/dtype_policy.py` of Keras 3.15.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,8 @@ class Policy(Value):
     >>> get("mixed_bfloat16").accumulator_dtype
     dtype('float32')
     """
+
+    kind: ClassVar[str | None] = "precision policy"
 
     param_dtype: _DType
     compute_dtype: _DType

@@ -28,6 +28,7 @@ class Regularizer(Value):
     """Gives the penalty of an array."""
 
     tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "regularizer"
 
     @abstractmethod
     def __call__(self, w: Array) -> Array:
@@ -100,6 +101,8 @@ class OrthogonalRegularizer(Regularizer):
         rows = widen(w if self.mode == "rows" else w.T)
         square = jnp.sum(jnp.square(rows), axis=1, keepdims=True)
         unit = rows * jax.lax.rsqrt(jnp.maximum(square, _EPSILON**2))
+        # A row of zeros has no direction, so none in which the penalty grows either.
+        unit = jnp.where(square > 0, unit, jnp.zeros_like(unit))
         pairs = len(rows) * (len(rows) - 1) / 2
         cosines = jnp.triu(jnp.abs(dot(unit, unit.T, unit.dtype)), k=1)
         return self.factor * jnp.sum(cosines) / max(pairs, 1)
@@ -122,4 +125,4 @@ def get(regularizer: AnyRegularizer) -> Callable[[Array], Array] | None:
     >>> get("l2")
     L2()
     """
-    return checks.resolve(NAMES, regularizer)
+    return checks.resolve("regularizer", NAMES, regularizer)

@@ -40,4 +40,7 @@ def from_dict(description: Mapping[str, Any]) -> Layer:
     """
     if not isinstance(description, Mapping):
         raise TypeError(f"expected a dict that describes a layer, got {description!r}")
-    return as_layer(description)
+    try:
+        return as_layer(description)
+    except RecursionError:
+        raise ValueError("expected layers that hold each other less deeply: Python's recursion ends here") from None

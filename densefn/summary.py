@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from densefn.compose import Repeat, Residual, Sequential, as_layer
 from densefn.layer import InputShape, Layer, Shape
-from densefn.param import Param
+from densefn.param import Param, name_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
 @singledispatch
 def rows(layer: Layer, input_shape: Shape, name: str, depth: int) -> Iterator[Row]:
     """The rows of a layer and of the layers in it; a combinator registers its own."""
-    params = {key: p.full_shape for key, p in layer.declare(input_shape).items()}
+    declared = jax.tree_util.tree_leaves_with_path(layer.declare(input_shape))
+    params = {name_of(path): p.full_shape for path, p in declared}
     yield Row(name, repr(layer), depth, layer.output_shape(input_shape), params, _count(layer, input_shape))
 
 

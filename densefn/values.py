@@ -57,6 +57,9 @@ class Value(ABC):
     tag: ClassVar[str | None] = None
     """The key that names the class where a value is written as a table: `{layer = "Dense", units = 3}`."""
 
+    kind: ClassVar[str | None] = None
+    """What the value is, such as "regularizer"; a field for another kind refuses it."""
+
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, repr=False)(cls)
         jax.tree_util.register_static(cls)
@@ -125,7 +128,12 @@ def fields(cls: type[Value]) -> tuple[dataclasses.Field, ...]:
 def checks(cls: type[Value]) -> dict[str, Callable[[Any], Any]]:
     """The check of every field, from its annotation `Annotated[type, check]`."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in fields(cls)}
+    return {field.name: getattr(hints[field.name], "__metadata__", (_unchecked,))[0] for field in fields(cls)}
+
+
+def _unchecked(given: Any) -> Any:
+    """The check of a field whose annotation has none."""
+    return given
 
 
 def build(cls: type[V], table: Mapping[str, Any]) -> V:

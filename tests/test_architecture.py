@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 ROOMS = [
     {"values", "errors", "equation", "processor", "_disk", "npz"},
     {"checks"},
-    {"precision", "activations"},
+    {"precision"},
+    {"activations"},
     {"narrow", "fans"},
     {"dot"},
     {"initializers", "regularizers", "constraints", "kernel"},

@@ -254,7 +254,7 @@ class TestErrors:
         [
             ((None, None), ValueError, "last entry is the number of features"),
             ((), ValueError, "last entry is the number of features"),
-            ((3, -1), ValueError, "last entry is the number of features"),
+            ((3, -1), ValueError, "expected an input shape such as"),
             (7, TypeError, "expected an input shape such as"),
             ("ab", TypeError, "expected an input shape such as"),
             ((None, 2.5), TypeError, "expected an input shape such as"),

@@ -115,5 +115,5 @@ def test_the_summary_counts_what_init_makes(key):
 
 
 def test_the_summary_of_a_wrong_input_names_the_layer():
-    with pytest.raises(ValueError, match=r"Sequential\(.*\): expected an input shape whose last entry"):
+    with pytest.raises(ValueError, match=r"Dense\(units=5\) at '0': expected an input shape whose last entry"):
         summary(Sequential(Dense(5)), (7, None))
