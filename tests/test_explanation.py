@@ -191,12 +191,15 @@ class TestFormulas:
         def mine(w):
             return w.sum()
 
+        def halved(w):
+            return w / 2
+
         found = explain(
-            Dense(2, kernel_regularizer=mine, kernel_constraint=mine, kernel_initializer=jax.nn.initializers.ones),
+            Dense(2, kernel_regularizer=mine, kernel_constraint=halved, kernel_initializer=jax.nn.initializers.ones),
             (1, 2),
         )
         kernel = next(p for p in found.parts[0].parameters if p.name == "kernel")
-        assert (kernel.penalty, kernel.constraint) == ("mine(kernel)", "mine(kernel)")
+        assert (kernel.penalty, kernel.constraint) == ("mine(kernel)", "halved(kernel)")
         assert "drawn by the function ones" in kernel.initial
 
 
@@ -361,7 +364,7 @@ class TestCommand:
             (["--activation", "relu", "--input-shape", "3"], "missing key 'units'"),
             (["--units", "3", "--input-shape", "2,x"], "--input-shape: expected numbers and N"),
             (["--units", "3", "--input-shape", "2,N"], "whose last entry is the number of features"),
-            (["--units", "3", "--input-shape", "2,0,-1"], "whose last entry is the number of features"),
+            (["--units", "3", "--input-shape", "2,0,-1"], "expected an input shape such as (None, 784), got (2, 0, -1)"),
             (["--units", "none", "--input-shape", "2"], "--units: expected a whole number"),
             (["--units", "3", "--activation", "rely", "--input-shape", "2"], "--activation: unknown activation 'rely'"),
             (["--units", "3", "--bias-regularizer", "{name='L2', l3=1}", "--input-shape", "2"],
@@ -378,7 +381,7 @@ class TestCommand:
             (["--units", "4", "--kernel-constraint", "{name='MaxNorm', max_value='a'}", "--input-shape", "2"],
              "--kernel-constraint.max_value: expected a finite number"),
             (["--units", "5", "--activation", "glu", "--input-shape", "2"], "Dense: glu needs an even number of units"),
-            (["--run", "nowhere"], "expected a model written by densefn"),
+            (["--run", "nowhere"], "nowhere: expected the folder of a run"),
             (["--config", "nowhere.toml"], "expected a config file to read"),
             (["--units", "3", "--input-shape", "2", "-o", "nowhere/out"], "--output nowhere/out: No such file"),
         ],

@@ -42,7 +42,8 @@ class Events:
                 values = np.asarray(array, np.float64)
                 if counted := histogram(values):  # tensorboardX's own bins end at 1e20
                     finite = values[np.isfinite(values)]
-                    self._writer.add_histogram(f"{kind}/{path}", finite, step, bins=counted["edges"])
+                    edges: Any = counted["edges"]  # declared as a name of a rule, and given to numpy.histogram
+                    self._writer.add_histogram(f"{kind}/{path}", finite, step, bins=edges)
 
 
 @contextmanager
