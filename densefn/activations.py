@@ -35,8 +35,10 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     if negative_slope and max_value is None and threshold == 0.0:
         return leaky_relu(x, negative_slope)
     above = jnp.where(x > threshold, x, jnp.zeros_like(x)) if threshold else jax.nn.relu(x)
-    if max_value is not None:  # at the bound itself the slope is 0, as in `relu6`; that of `jnp.clip` is one half
-        above = jnp.where(above >= max_value, jnp.full_like(above, max_value), above)
+    if max_value == 6.0 and threshold == 0.0:
+        above = jax.nn.relu6(x)  # as in Keras: its slope at 6 is 0, that of `jnp.clip` at a bound is one half
+    elif max_value is not None:
+        above = jnp.clip(above, 0.0, max_value)
     return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above
 
 

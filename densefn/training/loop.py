@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from densefn import checkpoint
 from densefn.layer import Layer
 from densefn.training import data, goal, inside, loss_scale
 from densefn.training.config import Config
@@ -76,6 +77,7 @@ def _check_model(plan: Plan) -> None:
     rows = plan.dataset
     try:
         shape = plan.model.output_shape((None, rows.features))
+        checkpoint.check(plan.model, (None, rows.features))
     except (TypeError, ValueError) as error:
         raise TableError([Problem(("model",), str(error))]) from None
     outputs = plan.loss.outputs(rows.outputs)

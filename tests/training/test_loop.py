@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from densefn import Dense
+from densefn import Dense, Sequential
 from densefn.training import loop, signals
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.optimizer import as_optimizer
 from densefn.training.passes import make_epoch, make_evaluate
 from densefn.training.step import make_step
+from densefn.values import TableError
 
 
 @pytest.fixture
@@ -89,3 +90,9 @@ def test_after_a_handler_that_python_cannot_set_again_an_interrupt_ends_the_proc
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_model_that_would_not_be_read_again_is_refused_before_it_trains(plan):
+    deep = Sequential(*[Dense(3)] * 1001)
+    with pytest.raises(TableError, match="model: expected a model of at most 1,000 layers"):
+        loop.prepare(replace(plan.config, model=deep))
