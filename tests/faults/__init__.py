@@ -1,0 +1,1 @@
+"""Trials of densefn under faults, counted (README.md)."""
