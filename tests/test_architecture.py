@@ -66,6 +66,7 @@ ROOMS = [
     {"cli.configs"},
     {"cli.evaluate", "cli.explain", "cli.export", "cli.predict", "cli.report", "cli.train"},
     {"cli"},
+    {"__main__"},
 ]
 
 

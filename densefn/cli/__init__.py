@@ -1,10 +1,18 @@
 """The command line: arguments to functions, and errors to messages. No logic of its own; a module a command."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import densefn
 from densefn.cli import configs, evaluate, explain, export, predict, report, train
+from densefn.cli.console import fail
+
+# Variables of packages that raise an error of no class of its own, which has the value in its message.
+_VARIABLES = ("JAX_PLATFORMS", "MPLBACKEND")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,16 +23,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit status: 0, or 2 for a mistake in what was asked for, 1 for a run that failed, 130 for one that was
-      stopped.
+      stopped, 141 where nobody reads the output to its end.
     """
+    try:
+        try:
+            return _run(argv)
+        finally:  # an output that cannot be written is found out here, after --help as well
+            if sys.stdout:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except OSError as error:
+        _drop_output()
+        return fail(f"{error.filename or 'the output cannot be written'}: {error.strerror}", 1)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        return fail(f"the current folder cannot be used, change to another: {error.strerror}")
     arguments = _parser().parse_args(argv)
-    return arguments.command(arguments)
+    try:
+        return arguments.command(arguments)
+    except RecursionError:
+        return fail("expected values that are nested less deeply: Python's limit of recursion is reached")
+    except (RuntimeError, ValueError) as error:
+        for name in _VARIABLES:
+            if (value := os.environ.get(name)) and repr(value) in str(error):
+                return fail(f"{name}={value}: {str(error).splitlines()[0]}")
+        raise
+
+
+def _drop_output() -> None:
+    """Leaves the end of the process nothing to write, which would fail once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: Any = None) -> None:
+        print(self.format_help(), end="", file=file)  # argparse's own loses an error of the stream
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="densefn", description="Keras's Dense layer as two pure JAX functions.", allow_abbrev=False
-    )
+    parser = _Parser(prog="densefn", description="Keras's Dense layer as two pure JAX functions.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"densefn {densefn.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (train, configs, report, evaluate, predict, export, explain):

@@ -95,10 +95,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
-    from densefn.training import folder, progress, runs, snapshot
+    from densefn.training import folder, progress, runs, signals, snapshot
 
     go_on = f"to go on: densefn train --resume {shlex.quote(str(run_dir))}"
     run = runs.resume if resumes else runs.start
+    signals.take_over()
     try:
         with progress.shown(plan.config) as show:
             result = run(plan, run_dir, show, warn)

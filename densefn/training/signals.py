@@ -18,6 +18,12 @@ class Stop:
     signal: int | None = None
 
 
+def take_over() -> None:
+    """Has Ctrl-C raise KeyboardInterrupt from here on: where the process began, it ended at once."""
+    if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def stopping() -> Iterator[Stop]:
     """Notes the first of these signals; the second does what it does elsewhere, and ends the process at once.

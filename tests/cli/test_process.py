@@ -1,0 +1,91 @@
+"""The process of the command: its signals, its streams, and what surrounds it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from densefn.cli import main
+
+
+def process(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "densefn", *arguments], stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_an_output_that_cannot_be_written_is_a_message():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = process("train", "--help", stdout=full)
+    assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
+
+
+def test_an_output_that_nobody_reads_ends_the_command_in_silence():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = process("configs", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_command_has_begun_is_one_line(number):
+    code = f"import signal, densefn.cli as cli, densefn.__main__ as process\n" \
+           f"cli.main = lambda: signal.raise_signal({int(number)})\nprocess.main()"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + number, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "error"),
+    [
+        ("JAX_PLATFORMS", RuntimeError("Unable to initialize backend 'nope': not known\nmore")),
+        ("MPLBACKEND", ValueError("Key backend: 'nope' is not a valid value for backend")),
+    ],
+)
+def test_a_variable_that_names_what_there_is_not_is_named(variable, error, monkeypatch, capsys):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("densefn.cli.configs.give", fails)
+    with pytest.raises(type(error)):
+        main(["configs"])
+    monkeypatch.setenv(variable, "nope")
+    assert main(["configs"]) == 2
+    assert capsys.readouterr().err == f"{variable}=nope: {str(error).splitlines()[0]}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RecursionError("maximum depth"), 2, "expected values that are nested less deeply"),
+        (PermissionError(13, "Permission denied", "mine"), 1, "mine: Permission denied"),
+    ],
+)
+def test_what_ends_any_command_is_one_line(error, status, message, monkeypatch, capsys):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("densefn.cli.configs.give", fails)
+    assert main(["configs"]) == status
+    assert re.fullmatch(f"{message}.*\n", capsys.readouterr().err)
+
+
+def test_a_current_folder_that_is_deleted_is_a_message(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["configs"]) == 2
+    assert capsys.readouterr().err.startswith("the current folder cannot be used, change to another: ")
+
+
+def test_nested_flags_are_a_message(capsys):
+    nested = "[" * 3000 + "]" * 3000
+    assert main(["explain", "--units", "3", "--activation", nested, "--input-shape", "2,5"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "expected values that are nested less deeply: Python's limit of recursion is reached\n"
+    )
