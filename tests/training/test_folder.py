@@ -1,0 +1,177 @@
+"""The folder of a run, wherever its process is killed, its disk is full, or a second process comes."""
+
+import errno
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from densefn import Dense, Sequential
+from densefn.cli import main
+from densefn.training import config, environment, folder, loop, report, runs, snapshot
+from densefn.training.config import Config, Train
+from densefn.training.data import Bundled
+from densefn.training.optimizer import as_optimizer
+from densefn.training.passes import first
+
+STRAY = f".densefn-{0:032x}.tmp"
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.fixture(scope="module")
+def computed():
+    """All that a run computes: the plan, the state before the first epoch, the epochs, and what is said of the last."""
+    model = Sequential(Dense(4, "tanh"), Dense(3))
+    plan = loop.prepare(
+        Config(
+            Bundled("iris", batch_size=60),
+            model,
+            as_optimizer({"name": "adam", "learning_rate": 0.05}),
+            Train(epochs=2),
+        )
+    )
+    epochs = list(loop.train(plan))
+    params = epochs[-1][0].params
+    arrays = runs.inside.arrays(plan.model, params, first(plan.dataset.validation, 30).x)
+    return plan, loop.begin(plan), epochs, arrays, runs._held_out(plan, params)
+
+
+@pytest.fixture(autouse=True)
+def path(computed, monkeypatch, tmp_path):
+    """The config of runs that compute nothing anew, and save where they stand after each epoch."""
+    plan, begun, epochs, arrays, held_out = computed
+    monkeypatch.setattr(loop, "prepare", lambda _: plan)
+    facts = environment.read()
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(environment, "read", lambda: facts)
+    monkeypatch.setattr(snapshot, "first_state", lambda _: begun.state)
+    monkeypatch.setattr(runs, "begin", lambda _: begun)
+    monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
+    monkeypatch.setattr(runs.inside, "arrays", lambda *_: arrays)
+    monkeypatch.setattr(runs, "_held_out", lambda *_: held_out)
+    monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
+    monkeypatch.setattr(report, "write_own", lambda _: None)
+    (tmp_path / "iris.toml").write_text(config.dump(plan.config))
+    return tmp_path / "iris.toml"
+
+
+def train(path, run_dir):
+    return main(["train", str(path), "--run-dir", str(run_dir)])
+
+
+def resume(run_dir):
+    return main(["train", "--resume", str(run_dir)])
+
+
+def contents(run_dir):
+    return {path.name: path.read_bytes() for path in run_dir.iterdir()}
+
+
+@pytest.fixture
+def whole(path, tmp_path):
+    assert train(path, tmp_path / "whole") == 0
+    return contents(tmp_path / "whole")
+
+
+def failing(monkeypatch, at, error):
+    """Lets a call fail that brings files to the disk or gives them their names; returns the calls.
+
+    A process that is killed does nothing after it: it removes no temporary file.
+    """
+    calls = []
+
+    def counted(function):
+        def call(*given):
+            calls.append(function)
+            if len(calls) == at:
+                raise error
+            return function(*given)
+
+        return call
+
+    def unless_killed(function):
+        return lambda *given, **options: (len(calls) >= at and error is Killed) or function(*given, **options)
+
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", unless_killed(Path.unlink))
+    monkeypatch.setattr(Path, "rmdir", unless_killed(Path.rmdir))
+    return calls
+
+
+def test_killed_at_any_write_it_goes_on_to_the_same_bits(path, whole, tmp_path, monkeypatch):
+    left = set()
+    for at in count(1):
+        run_dir = tmp_path / str(at)
+        with monkeypatch.context() as patch:
+            failing(patch, at, Killed)
+            try:
+                assert train(path, run_dir) == 0
+                assert at > 50
+                break
+            except Killed:
+                left |= {name for name in contents(run_dir) if name.startswith(".densefn-")}
+        assert (resume(run_dir) if folder.is_begun(run_dir) else train(path, run_dir)) == 0, at
+        assert contents(run_dir) == whole, at
+    assert len(left) > 10
+
+
+def test_killed_at_any_write_while_it_goes_on(path, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        failing(patch, 25, Killed)  # after the first of two saves
+        with pytest.raises(Killed):
+            train(path, tmp_path / "first")
+    for at in count(1):
+        run_dir = shutil.copytree(tmp_path / "first", tmp_path / str(at))
+        with monkeypatch.context() as patch:
+            failing(patch, at, Killed)
+            try:
+                assert resume(run_dir) == 0
+                assert at > 30
+                break
+            except Killed:
+                pass
+        assert resume(run_dir) == 0, at
+        assert contents(run_dir) == whole, at
+
+
+def test_a_full_disk_is_a_line_and_leaves_a_run_that_goes_on(path, whole, tmp_path, monkeypatch, capsys):
+    for at in count(1):
+        run_dir = tmp_path / str(at)
+        with monkeypatch.context() as patch:
+            calls = failing(patch, at, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            capsys.readouterr()
+            status, said = train(path, run_dir), capsys.readouterr().err
+        if len(calls) < at:
+            assert at > 50
+            break
+        if status or said:  # else a folder alone was not synchronised
+            assert (status, said.count("\n")) == (1, 1)
+            assert said.startswith(str(run_dir))
+            assert said.endswith(": No space left on device\n")
+        assert not list(run_dir.glob(".densefn-*"))
+        assert (resume(run_dir) if run_dir.exists() else train(path, run_dir)) == 0, at
+        assert contents(run_dir) == whole, at
+
+
+def test_a_second_process_is_refused(path, whole, tmp_path, monkeypatch, capsys):
+    run_dir, train_on = tmp_path / "run", runs.train
+
+    def interfered_with(plan, past):
+        before = contents(run_dir)
+        for second in (lambda: train(path, run_dir), lambda: resume(run_dir)):  # a lock knows descriptors alone
+            capsys.readouterr()
+            assert second() == 1
+            said = f"{run_dir}: the run is being trained by process {os.getpid()}\n"
+            assert capsys.readouterr().err == said
+        assert contents(run_dir) == before
+        yield from train_on(plan, past)
+
+    monkeypatch.setattr(runs, "train", interfered_with)
+    assert train(path, run_dir) == 0
+    assert contents(run_dir) == whole
