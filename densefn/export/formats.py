@@ -112,7 +112,7 @@ def export(model: Model, name: str) -> Export:
 
     Raises:
       ExportError: names what of the model the format cannot express.
-      CheckError: if the outputs differ by more.
+      CheckError: if the outputs differ by more, or none is finite.
       ModuleNotFoundError: names the package that the format needs.
 
     >>> from densefn import Dense
@@ -135,6 +135,8 @@ def export(model: Model, name: str) -> Export:
         examples = [model.example(batch) for batch in _BATCHES]
         expected = [np.asarray(reference(model.params, x)) for x in examples]
         differences = [_compared(model, y, run(x), relative) for x, y in zip(examples, expected, strict=True)]
+        if not any(np.isfinite(y).any() for y in expected):
+            raise CheckError(f"none of the model's outputs for {sum(_BATCHES)} rows is finite")
         largest = max(float(np.max(np.abs(y), initial=0, where=np.isfinite(y))) for y in expected)
         return Export(path.read_bytes(), max(differences), largest, sum(_BATCHES))
 

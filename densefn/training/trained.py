@@ -57,13 +57,18 @@ class Trained:
           table: raw rows with targets; None takes the rows that the run held out.
 
         Raises:
-          DataError: names row and column of what does not go with the training rows.
+          DataError: names row and column of what does not go with the training rows, or a loss that is not finite.
           ConfigError: if the rows of the run are wanted and are no longer what they were.
         """
         rows = self._held_out() if table is None else self._rows(table)
         loss = losses.choose(self.config.loss, classifies=self.preparation.classes is not None)
         measures = {name: metrics.get(name).measure for name in self.config.train.metrics or ()}
         value, measured = make_evaluate(self.model, loss, measures)(self.params, rows)
+        if not np.isfinite(value):
+            place = table.path if table else self.config.data.title
+            raise DataError(
+                f"{place}: the model's loss for these rows is {float(value)}; train anew, or correct the rows"
+            )
         return {"loss": float(value), **{name: float(number) for name, number in measured.items()}}
 
     def _rows(self, table: Table) -> Stream:

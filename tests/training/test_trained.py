@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
@@ -174,3 +175,13 @@ def test_an_output_that_is_not_finite_is_refused(regression, folder):
     huge = replace(run, params=jax.tree.map(lambda w: w * 1e38, run.params))
     with pytest.raises(DataError, match=r"far.csv: the model's output for row \d is not finite"):
         huge.predict(data.read(folder / "far.csv"))
+
+
+def test_a_loss_that_is_not_finite_is_refused(regression, folder):
+    opened = trained.open_run(regression.run_dir)
+    huge = replace(opened, params=jax.tree.map(lambda p: jnp.full_like(p, 1e25), opened.params))  # squared: infinite
+    with pytest.raises(DataError, match=r"rows.csv: the model's loss for these rows is inf; train anew"):
+        huge.evaluate()
+    written(folder, "new.csv", 5)
+    with pytest.raises(DataError, match=r"new.csv: the model's loss for these rows is inf"):
+        huge.evaluate(data.read(folder / "new.csv"))
