@@ -12,7 +12,7 @@ import pytest
 from densefn import L2, Dense, MaxNorm, Repeat, Sequential
 from densefn.training.data import Rows
 from densefn.training.losses import SquaredError
-from densefn.training.optimizer import OPTIMIZERS, Optimizer, as_optimizer, kernels
+from densefn.training.optimizer import OPTIMIZERS, SCHEDULES, Optimizer, _argument, as_optimizer, kernels
 from densefn.training.step import make_state, make_step
 from densefn.values import TableError, fields
 
@@ -165,13 +165,32 @@ def test_an_optimizer_alone_is_optax_s_own(key):
             {"name": "lbfgs", "linesearch": 1},
             "linesearch: unknown argument 'linesearch'; there are: learning_rate, mem",
         ),
-        ({"name": "sgd", "momentum": "much"}, "momentum: expected a finite number, got 'much'"),
+        ({"name": "sgd", "momentum": "much"}, "momentum: expected a finite number .*, got 'much'"),
+        ({"learning_rate": 0}, "^learning_rate: expected a finite number above 0, got 0$"),
+        ({"learning_rate": -0.1}, "^learning_rate: expected a finite number above 0, got -0.1$"),
+        ({"b1": 2}, "^b1: expected a finite number of at least 0 and below 1, got 2$"),
+        ({"b2": -0.5}, "^b2: expected a finite number of at least 0 and below 1, got -0.5$"),
+        ({"eps": -1e-8}, "^eps: expected a finite number of at least 0, got -1e-08$"),
+        ({"name": "adamw", "weight_decay": -1e-4}, "^weight_decay: expected a finite number of at least 0, got -0.0"),
+        ({"name": "sgd", "momentum": 1}, "^momentum: expected a finite number of at least 0 and below 1, got 1$"),
+        ({"name": "rmsprop", "decay": 1.5}, "^decay: expected a finite number of at least 0 and below 1, got 1.5$"),
+        ({"name": "adafactor", "decay_rate": 0}, "^decay_rate: expected a finite number above 0, got 0$"),
+        ({"name": "lbfgs", "memory_size": 0}, "^memory_size: expected a whole number of at least 1 .*, got 0$"),
+        ({"name": "noisy_sgd", "key": 0.5}, "^key: expected a whole number of at least 0 .*, got 0.5$"),
         ({"call": 1}, "call: unknown argument 'call'"),
     ],
 )
 def test_mistakes(table, message):
     with pytest.raises(TableError, match=message):
         optimizer(**{"name": "adam", **table})
+
+
+@pytest.mark.parametrize("functions", [OPTIMIZERS, SCHEDULES])
+def test_defaults_of_optax_are_in_range(functions):
+    for name, function in functions.items():
+        for argument, parameter in inspect.signature(function).parameters.items():
+            if isinstance(parameter.default, int | float) and not isinstance(parameter.default, bool):
+                assert _argument(parameter, parameter.default) == parameter.default, (name, argument)
 
 
 def test_is_written_and_read():

@@ -104,11 +104,47 @@ def test_is_optax_s_own_and_reads_back(table):
         ),
         ({"name": "sgdr_schedule", "cosine_kwargs": [1]}, r"cosine_kwargs\[0\]: expected a table of the arguments"),
         (
-            {"name": "cosine_onecycle_schedule", "transition_steps": 9, "peak_value": 1, "div_factor": 0},
-            "optax.cosine_onecycle_schedule refuses these arguments: .*zero",
+            {
+                "name": "warmup_cosine_decay_schedule",
+                "init_value": 0,
+                "peak_value": 1,
+                "warmup_steps": 9,
+                "decay_steps": 9,
+            },
+            "optax.warmup_cosine_decay_schedule refuses these arguments: .*positive",
         ),
     ],
 )
 def test_mistakes(table, message):
     with pytest.raises(TableError, match=f"^learning_rate.*{message}"):
         adam(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("exponential_decay", {"transition_steps": 0}, "whole number of at least 1 and at most 2147483647, got 0"),
+        ("exponential_decay", {"decay_rate": 0}, "finite number above 0, got 0"),
+        ("exponential_decay", {"end_value": -1.0}, "finite number of at least 0, got -1.0"),
+        ("linear_schedule", {"transition_steps": -10}, "whole number of at least 1 .*, got -10"),
+        ("linear_schedule", {"transition_begin": -1}, "whole number of at least 0 .*, got -1"),
+        ("polynomial_schedule", {"transition_steps": 2**31}, "whole number .* at most 2147483647, got 2147483648"),
+        ("polynomial_schedule", {"power": -1}, "finite number above 0, got -1"),
+        ("cosine_decay_schedule", {"decay_steps": 2.5}, "whole number of at least 1 .*, got 2.5"),
+        ("warmup_constant_schedule", {"warmup_steps": -1}, "whole number of at least 0 .*, got -1"),
+        ("warmup_constant_schedule", {"peak_value": 0}, "finite number above 0, got 0"),
+        ("constant_schedule", {"value": -0.1}, "finite number of at least 0, got -0.1"),
+        ("cosine_onecycle_schedule", {"div_factor": 0}, "finite number above 0, got 0"),
+        ("linear_onecycle_schedule", {"pct_start": 1.5}, "finite number of at least 0 of at most 1, got 1.5"),
+        ("join_schedules", {"boundaries": [9, 4]}, r"steps that increase, got \[9, 4\]"),
+    ],
+)
+def test_arguments_out_of_range(name, changed, message):
+    table = next(table for table in TABLES if table["name"] == name)
+    with pytest.raises(TableError, match=rf"^learning_rate\.{next(iter(changed))}: expected (a )?{message}$"):
+        adam(table | changed)
+
+
+def test_a_rate_of_zero_is_one_where_a_schedule_rests():
+    table = {"name": "constant_schedule", "value": 0}
+    assert dict(adam(table).call.arguments)["learning_rate"].make()(3) == 0
