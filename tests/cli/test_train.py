@@ -190,18 +190,8 @@ def test_training_without_its_packages_says_how_to_install_them(monkeypatch, cap
 
 
 def start(run_dir, epochs, **options):
-    code = "import sys; from densefn.cli import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "train",
-        DIGITS,
-        "--run-dir",
-        str(run_dir),
-        "--set",
-        f"train.epochs={epochs}",
-    ]
+    command = [sys.executable, "-m", "densefn", "train", DIGITS]
+    command += ["--run-dir", str(run_dir), "--set", f"train.epochs={epochs}"]
     return subprocess.Popen(command, text=True, **options)
 
 

@@ -16,6 +16,7 @@ import pytest
 from densefn import Dense, Repeat, Residual, Sequential
 from densefn.cli import main
 from densefn.training import config, inside, loop, report
+from densefn.training.report import plot
 from tests.training.runs_made import seal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -212,6 +213,7 @@ class TestPage:
         (other / "config.toml").write_text((other / "config.toml").read_text().replace("units = 64", "units = 63"))
         better = {**rows(other)[-1], "epoch": 1, "val_loss": 0.001, "val_accuracy": 0.5}
         (other / "metrics.jsonl").write_text(json.dumps(better) + "\n")
+        (other / "result.json").write_text(json.dumps(better))
         page = shown(classes, numbers, seal(other))
         assert "Residuals of the validation rows" in headings(page)
         for cell in ('<th scope="row">model.layers.1.units</th><td>64</td><td>1</td><td>63</td>', "0.001 ★"):
@@ -283,9 +285,18 @@ class TestPage:
         run = shutil.copytree(numbers, tmp_path / "run")
         row = {**rows(run)[0], "train_loss": None, "val_loss": None, "gradient_norms": {"0/kernel": None}}
         (run / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        (run / "result.json").write_text(json.dumps(row))
         page = shown(seal(run), numbers)
         assert "no finite value" in shown(run)
         assert '<td class="number">nan</td>' in page
+
+
+def test_names_are_drawn_as_they_are():
+    """Two dollar signs begin no formula, and a script that the font lacks is no warning."""
+    for name in (r"price $ and \frac $", "$^$", "価格"):
+        panel = plot.scatter("run", ([1.0, 2.0], [1.0, 2.0]), 0, name)
+        assert f"actual {name}" in plot.svg(panel)
+        assert plot.png([plot.steps(name, {}, name), panel])
 
 
 class TestCommand:
@@ -315,6 +326,20 @@ class TestCommand:
         [
             ("manifest.json", None, "No such file, and without it nothing tells whether the files belong together"),
             ("metrics.jsonl", "", "expected the files of a run that densefn wrote: metrics.jsonl has no epoch yet"),
+            (
+                "metrics.jsonl",
+                '{"epoch": 1, "step": 1, "train_loss": 1, "seconds": 1}\n',
+                "expected the files of a run that densefn wrote: metrics.jsonl lacks the row of epoch",
+            ),
+            (
+                "metrics.jsonl",
+                '{"epoch": 1, "step": 1, "train_loss": 1, "seconds": 1, "gradient_norms": 3}\n',
+                "expected the files of a run that densefn wrote: metrics.jsonl: epoch 1: expected numbers, and a table",
+            ),
+            ("config.toml", "expect = 3", "expected the files of a run that densefn wrote: config.toml: expect: "),
+            ("config.toml", "a = " + "[" * 3000, "expected the files of a run that densefn wrote: "),
+            ("histograms.json", "[" * 90000, "expected the files of a run that densefn wrote: "),
+            ("histograms.json", '{"weights": [1]}', "expected the files of a run that densefn wrote: "),
             ("metrics.jsonl", "7\n", "expected the files of a run that densefn wrote: "),
             ("config.toml", "a = ", "expected the files of a run that densefn wrote: "),
             ("model.npz", "no", "expected the files of a run that densefn wrote: "),

@@ -7,6 +7,7 @@ sets for light and for dark.
 import html
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ def steps(title: str, lines: Mapping[int, Mapping[str, Sequence[float]]], xlabel
             )
             if len(lines) == 1:
                 axes.stairs(each["counts"], each["edges"], color=color(number), fill=True, alpha=0.35)
-        axes.set_xlabel(xlabel)
+        axes.set_xlabel(xlabel, parse_math=False)
         axes.set_ylabel("count")
         _say_if_empty(axes, bool(lines))
 
@@ -118,7 +119,7 @@ def scatter(title: str, points: tuple[ArrayLike, ArrayLike], number: int, name: 
         )
         _say_if_empty(axes, bool(np.isfinite(predicted).any()))
         axes.axline((middle, middle), slope=1, color=INK, linewidth=0.8)
-        axes.set_xlabel(f"actual {name}")
+        axes.set_xlabel(f"actual {name}", parse_math=False)
         axes.set_ylabel("predicted")
 
     return Panel(title, f"Predicted against actual {name}, {np.size(points[0])} validation rows of {title}", draw)
@@ -170,6 +171,7 @@ def svg(panel: Panel) -> str:
 def _saved(panels: Sequence[Panel], form: str, **options: Any) -> bytes:
     memory = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # a name in a script that the font lacks
         _figure(panels).savefig(memory, format=form, dpi=150, metadata=metadata, **options)
     return memory.getvalue()

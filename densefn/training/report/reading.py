@@ -54,7 +54,7 @@ class Run:
       config: the table of its config file.
       text: of its config file.
       metrics: a row an epoch, at least one; a value that is not finite is NaN.
-      kept: the row of the epoch whose model is saved; the last one where that is not known.
+      kept: the row of the epoch whose model is saved; the last one of a run that is not over.
       model: a summary of it, or None.
       preparation: of its rows, or None.
       confusion: how many validation rows of each class are taken for each class, or None.
@@ -106,7 +106,7 @@ def read(folder: Path, name: str) -> Run:
         raise ReportError(str(error)) from None
     try:
         text = (folder / names.CONFIG).read_text(encoding="utf-8")
-        config = tomllib.loads(text)
+        config = _config(text)
         metrics = _rows(folder / names.METRICS)
         model = folder / names.MODEL
         return Run(
@@ -119,28 +119,53 @@ def read(folder: Path, name: str) -> Run:
             read_preparation(folder / names.PREPARATION),
             _json(folder / names.CONFUSION),
             _predictions(_json(folder / names.PREDICTIONS)),
-            _json(folder / names.HISTOGRAMS) or {},
+            _histograms(_json(folder / names.HISTOGRAMS)),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, DataError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DataError) as error:
         raise ReportError(f"{folder}: expected the files of a run that densefn wrote: {error}") from None
+
+
+def _config(text: str) -> dict[str, Any]:
+    config = tomllib.loads(text)
+    for key in ("shows", "expect"):
+        if not isinstance(config.get(key, ""), str):
+            raise TypeError(f"{names.CONFIG}: {key}: expected a text, got {config[key]!r}")
+    return config
 
 
 def _rows(path: Path) -> list[Row]:
     rows = log.read(path)
     if not rows:
         raise ValueError(f"{path.name} has no epoch yet")
+    for row in rows:
+        norms = row.get("gradient_norms", {})
+        figures = {key: value for key, value in row.items() if key != "gradient_norms"}
+        if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in (figures | norms).values()):
+            raise TypeError(f"{path.name}: epoch {row['epoch']}: expected numbers, and a table of gradient_norms")
     return rows
 
 
 def _kept(metrics: Sequence[Row], result: Row | None) -> Row:
-    kept = [row for row in metrics if result and row["epoch"] == result["epoch"]]
-    return kept[0] if kept else metrics[-1]
+    if result is None:
+        return metrics[-1]
+    kept = [row for row in metrics if row["epoch"] == result["epoch"]]
+    if not kept:
+        raise ValueError(f"{names.METRICS} lacks the row of epoch {result['epoch']}, whose model is saved")
+    return kept[0]
 
 
 def _predictions(given: dict[str, Any] | None) -> Predictions | None:
     if given is None:
         return None
     return Predictions(given["names"], np.array(given["targets"], float), np.array(given["predictions"], float))
+
+
+def _histograms(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    for kind, each in (given or {}).items():
+        for path, histogram in each.items():
+            if histogram and len(histogram["edges"]) != len(histogram["counts"]) + 1:
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected an edge more than counts")
+    return given or {}
 
 
 def _json(path: Path) -> Any:
