@@ -6,6 +6,7 @@ A cell of text is a gap if it is empty or one of `GAPS`, whatever its case; spac
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,19 @@ from densefn.training.data.table import DataError, Table
 GAPS = ("", "na", "n/a", "nan", "null", "none")
 LARGEST = float(np.finfo(np.float32).max)
 
-_DATE = re.compile(r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})$")
+_TIME = r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[ap]\.?m\.?)?( ?(z|utc|gmt|[+-]\d\d:?\d\d))?"
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DAY = (
+    r"((mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    rf"|\d{{1,2}}\.?[ -]{_MONTH},?[ -]\d{{2,4}}"
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}})"
+)
+_DATE = re.compile(rf"{_DAY}([t ,]+{_TIME})?|{_TIME}", re.IGNORECASE)
+_SIGNS = "$€£¥%‰°"
+_MARKED = re.compile(
+    rf"[-+]?[{_SIGNS}]? ?[-+]?\d[\d.,' ]*([{_SIGNS}]| [a-zµ{_SIGNS}]{{1,4}}|[kmc]?m|[km]?g|lbs?)?", re.IGNORECASE
+)
 _FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
 
 
@@ -106,9 +119,9 @@ def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
 
 
 def kind(table: Table, name: str) -> str:
-    """What a column holds: "number", "flag", "text", "date" or "nothing".
+    """What a column holds: "number", "flag", "text", "date", "marked" (numbers with signs or units) or "nothing".
 
-    A column of text holds numbers if more than half of its cells are, those that are not being mistakes.
+    A column of text holds numbers or dates if more than half of its cells are, those that are not being mistakes.
     """
     series = table.series(name)
     if series.dtype.is_temporal():
@@ -129,11 +142,27 @@ def _kind_of_text(counts: Counter[str | None]) -> str:
     cells = [cell for cell in counts if cell is not None]
     if all(cell.lower() in ("true", "false") for cell in cells):
         return "flag"
-    if all(map(_DATE.search, cells)):
+    if _count(counts, [cell for cell in cells if _DATE.fullmatch(cell)]) > counts.total() / 2:
         return "date"
     read = pl.Series(cells, dtype=pl.String).cast(pl.Float64, strict=False)
-    found = sum(count for count, number in zip(counts.values(), read, strict=True) if number is not None)
-    return "number" if found > counts.total() / 2 else "text"
+    found = _count(counts, [cell for cell, number in zip(cells, read, strict=True) if number is not None])
+    if found > counts.total() / 2:
+        return "number"
+    return "marked" if _count(counts, filter(_MARKED.fullmatch, cells)) > counts.total() / 2 else "text"
+
+
+def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
+    return sum(counts[cell] for cell in cells)
+
+
+def marked(table: Table, name: str) -> tuple[int, str]:
+    """The first cell of a column that is a number with signs or a unit, and its row."""
+    cells = text(table, name).to_list()
+    return next(
+        (row, cell)
+        for row, cell in enumerate(cells)
+        if cell is not None and _MARKED.fullmatch(cell) and re.search(r"[^-+.\d]", cell)
+    )
 
 
 def _unusable(table: Table, name: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from densefn.training.data.targets import Classes, Numbers, Target, class_texts,
 
 _MOST_LEVELS = 1_000
 _MOST_CLASSES = 10_000
+_MOSTLY = 0.95
+"""A category whose rare levels have this part of the training rows is left out."""
 _FEW = 20
 """Up to as many whole numbers are taken for classes, if there are five rows of each on average."""
 
@@ -63,8 +66,16 @@ def fit_table(
     if not inputs:
         raise table.refused("expected a column beside the target and those that are ignored, got none")
     kinds = {name: "text" if name in categorical else cells.kind(table, name) for name in inputs}
-    columns = tuple(_column(table, train, name, kinds[name], gaps) for name in inputs)
-    return _with_scale(columns, table, train, target)
+    columns, left_out = [], []
+    for name in inputs:
+        column = _column(table, train, name, kinds[name], gaps)
+        if isinstance(column, Category) and (note := _useless(column, table, train)):
+            left_out.append(note)
+        else:
+            columns.append(column)
+    if not columns:
+        raise table.refused(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
+    return replace(_with_scale(tuple(columns), table, train, target), left_out=tuple(left_out))
 
 
 def fit_arrays(
@@ -155,6 +166,12 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
                 0, name, "this column holds dates, which are no numbers; write what matters of them in columns of "
                 f"their own (a year, days since the first), and put {name!r} in data.ignore",
             )  # fmt: skip
+        if kind == "marked":
+            row, cell = cells.marked(table, name)
+            raise table.error(
+                row, name, f"expected a number, got {cell!r}; write it without signs, units and commas, as 1234.5; or "
+                f"name {name!r} in data.categorical if these are categories, or in data.ignore",
+            )  # fmt: skip
         if kind == "nothing":
             raise table.refused(f"column {name!r}: every row's value is missing; put it in data.ignore")
     if kind == "text":
@@ -185,18 +202,42 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
     return Category(name, tuple(levels), counts[None] >= rare)
 
 
+def _useless(column: Category, table: Table, train: np.ndarray) -> str:
+    """Why a column says nothing of the training rows: (nearly) all of them have one place; else ""."""
+    counts = Counter(cells.text(table, column.name)[train])
+    others = sum(n for cell, n in counts.items() if cell not in column.levels and not (cell is None and column.gaps))
+    if len(counts) == 1:
+        return f"column {column.name!r}: the same in all {len(train):,} training rows; left out"
+    if others >= _MOSTLY * len(train):
+        few = "few" if column.levels or column.gaps else "none"
+        return (
+            f"column {column.name!r}: {len(counts):,} levels in {len(train):,} training rows, {few} frequent; left out"
+        )
+    return ""
+
+
 def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
     name, *others = names
     kind = cells.kind(table, name)
     if kind in ("nothing", "date"):
         got = "a date" if kind == "date" else "nothing in any row"
         raise table.error(0, name, f"expected a class or a number, got {got}")
+    if kind == "marked" and task != "classification":
+        row, cell = cells.marked(table, name)
+        raise table.error(
+            row, name, f"expected a number or a class, got {cell!r}; write numbers without signs, units and commas, as "
+            '1234.5; data.task = "classification" takes them for classes',
+        )  # fmt: skip
     if others and task == "classification":
         raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
     if task is None:
         of_numbers = others or (kind == "number" and _task(cells.numbers(table, name)) == "regression")
         task = "regression" if of_numbers else "classification"
-    return _numbers(table, train, names) if task == "regression" else _classes(table, train, name, kind)
+    return (
+        _numbers(table, train, names)
+        if task == "regression"
+        else _classes(table, train, name, "text" if kind == "marked" else kind)
+    )
 
 
 def _array_target(table: Table, train: np.ndarray, name: str, column: int | None, task: str | None) -> Target:

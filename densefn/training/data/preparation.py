@@ -23,12 +23,14 @@ class Preparation(Value):
       mean: of each encoded column over the training rows; 0 where it is not standardised.
       scale: by which each encoded column is divided; 1 where it is not standardised, or constant.
       target: what the model says of a row.
+      left_out: of the columns that say nothing of the training rows, a line each.
     """
 
     columns: Annotated[tuple[Column, ...], checks.several(as_column)]
     mean: Annotated[tuple[float, ...], checks.several(checks.number())]
     scale: Annotated[tuple[float, ...], checks.several(checks.number(above=0))]
     target: Annotated[Target, as_target]
+    left_out: Annotated[tuple[str, ...], checks.several(checks.text)] = ()
 
     def check_together(self) -> None:
         if not self.columns:
