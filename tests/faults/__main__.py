@@ -23,6 +23,8 @@ TRIALS = {
     "run_folder": "each file of a run folder changed",
     "model_bytes": "each byte of a model file",
     "configs": "configs changed, and --set",
+    "tables": "tables changed",
+    "numbers": "extreme numbers",
 }
 SHOWN = 10
 """Faults that are printed of a trial."""
