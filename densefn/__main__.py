@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from typing import TextIO
 
 
@@ -20,6 +21,8 @@ def main() -> int:
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    if not sys.warnoptions:  # those of packages are about lines of theirs; the commands print their own
+        warnings.simplefilter("ignore")
     from densefn import cli
 
     return cli.main()

@@ -38,6 +38,13 @@ def test_a_signal_before_the_command_has_begun_is_one_line():
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
+def test_a_warning_of_a_package_is_not_shown():
+    code = "import warnings, densefn.cli as cli, densefn.__main__ as process\n" \
+           "cli.main = lambda: warnings.warn('overflow', RuntimeWarning)\nprocess.main()"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("variable", "error"),
     [

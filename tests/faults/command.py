@@ -3,6 +3,7 @@
 import io
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ def call(arguments: Sequence[Any], output: Path | None = None) -> Answer:
       output: a file that it is to write, which is taken away.
     """
     out, err = _terminal(), _terminal()
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as the process of the command does
         status = _status(list(map(str, arguments)))
     files = {}
     if output is not None:

@@ -1,4 +1,4 @@
-"""Extreme numbers in data, first parameters and optimizers: a run is finite in all that it says, or ends with a message."""
+"""Extreme numbers in data, first parameters and optimizers: a run is finite, or ends with a message."""
 
 import csv
 import io

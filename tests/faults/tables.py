@@ -22,8 +22,9 @@ Rows = list[list[str]]
 
 CELLS = (
     "", " ", "0", "-0", "1e400", "-1e400", "1e-400", "1e38", "nan", "NaN", "inf", "-inf", "NA", "N/A", "#N/A", "?", "-",
-    "none", "null", "true", "5%", "$5.00", "1,234", "1.234,5", "5 kg", "12:05", "2024-01-31", "0x1F", "1_000", "007", "١٢",
-    "red", "Red", "réd", "re\u0301d", "x" * 200_000, '"', 'a "b" c', "a\nb", "a\x00b", "=1+1", "\u202e", "9" * 400,
+    "none", "null", "true", "5%", "$5.00", "1,234", "1.234,5", "5 kg", "12:05", "2024-01-31", "0x1F", "1_000", "007",
+    "١٢", "red", "Red", "réd", "re\u0301d", "x" * 200_000, '"', 'a "b" c', "a\nb", "a\x00b", "=1+1", "\u202e",
+    "9" * 400,
 )  # fmt: skip
 """What a cell may hold."""
 
@@ -166,8 +167,15 @@ def _at(rows: Rows, rng: random.Random, row: list[str]) -> Rows:
     return [*rows[:at], row, *rows[at:]]
 
 
+def _filled(rows: Rows, rng: random.Random) -> Rows:
+    column, some = rng.randrange(4), [rng.choice(CELLS) for _ in range(rng.choice([1, 2, 5]))]
+    for row in rows[1:]:
+        row[column] = rng.choice(some)
+    return rows
+
+
 _ROWS: dict[str, Callable[[Rows, random.Random], Rows]] = {
-    "a column of one kind": lambda rows, rng: _filled(rows, rng),
+    "a column of one kind": _filled,
     "a column less": lambda rows, rng: _without(rows, rng.randrange(4)),
     "a name twice": lambda rows, rng: [[rows[0][0], *rows[0][:3]], *rows[1:]],
     "a name of another kind": lambda rows, rng: [[rng.choice(CELLS), *rows[0][1:]], *rows[1:]],
@@ -179,13 +187,6 @@ _ROWS: dict[str, Callable[[Rows, random.Random], Rows]] = {
     "no rows": lambda rows, rng: rows[: rng.randrange(3)],
     "no header": lambda rows, rng: rows[1:],
 }
-
-
-def _filled(rows: Rows, rng: random.Random) -> Rows:
-    column, some = rng.randrange(4), [rng.choice(CELLS) for _ in range(rng.choice([1, 2, 5]))]
-    for row in rows[1:]:
-        row[column] = rng.choice(some)
-    return rows
 
 
 _BYTES: dict[str, Callable[[bytes, random.Random], bytes]] = {
