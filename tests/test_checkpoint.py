@@ -144,3 +144,18 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match="directory"):
         _disk.replace(tmp_path / "taken", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Repeat(Dense(3), times=10**9), "repeated at most 1,000,000 times, got 1,000,000,000"),
+        (Repeat(Repeat(Dense(3), times=10**5), times=10**4), "repeated at most 1,000,000 times, got 1,000,000,000"),
+        (Sequential(*[Dense(3)] * 2000), "a model of at most 1,000 layers, got more"),
+        (Dense(10**9), "at most 100,000,000 numbers, got 1,000,000,000"),
+    ],
+    ids=["repeated", "repeated twice", "many", "wide"],
+)
+def test_a_model_larger_than_any_that_is_read_is_refused(layer, message):
+    with pytest.raises(ValueError, match=message):
+        checkpoint.check(layer, (None, 3))

@@ -1,16 +1,19 @@
 """The folder of a run, wherever its process is killed, its disk is full, or a second process comes."""
 
 import errno
+import math
 import os
 import shutil
+import signal
 from itertools import count
 from pathlib import Path
 
+import chex
 import pytest
 
-from densefn import Dense, Sequential
+from densefn import Dense, Sequential, archive, checkpoint
 from densefn.cli import main
-from densefn.training import config, environment, folder, loop, report, runs, snapshot
+from densefn.training import config, environment, folder, log, loop, report, runs, snapshot
 from densefn.training.config import Config, Train
 from densefn.training.data import Bundled
 from densefn.training.optimizer import as_optimizer
@@ -175,3 +178,66 @@ def test_a_second_process_is_refused(path, whole, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(runs, "train", interfered_with)
     assert train(path, run_dir) == 0
     assert contents(run_dir) == whole
+
+
+def test_sigterm_is_a_status_and_loses_nothing(path, whole, tmp_path, monkeypatch, capsys):
+    run_dir, train_on = tmp_path / "run", runs.train
+
+    def stopped(plan, past):
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from train_on(plan, past)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "train", stopped)
+        assert train(path, run_dir) == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert f"to go on: densefn train --resume {run_dir}\n" in capsys.readouterr().out
+    assert contents(run_dir).keys() == whole.keys()
+    assert len(log.read(run_dir / "metrics.jsonl")) == 1
+    assert resume(run_dir) == 0
+    assert contents(run_dir) == whole
+
+
+def test_a_last_val_loss_of_nan_is_a_line_and_the_finite_epoch_is_kept(path, computed, tmp_path, monkeypatch, capsys):
+    (state, row), (last, last_row) = computed[2]
+    epochs = [(state, row), (last, {**last_row, "val_loss": math.nan})]
+    monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
+    for run in (lambda: train(path, tmp_path / "run"), lambda: resume(tmp_path / "run")):
+        assert run() == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("the val_loss is nan in epoch 2; try a smaller optimizer.learning_rate.")
+        assert line.endswith("model.npz is that of epoch 1")
+        _, kept = checkpoint.load(tmp_path / "run")
+        chex.assert_trees_all_equal(kept, state.params)
+
+
+def test_another_setting_of_jax_is_refused(path, tmp_path, monkeypatch, capsys):
+    assert train(path, tmp_path / "run") == 0
+    now = environment.read()
+    settings = {**now["settings"], "jax_enable_x64": True}
+    monkeypatch.setattr(environment, "read", lambda: {**now, "settings": settings})
+    assert resume(tmp_path / "run") == 2
+    said = "expected JAX's settings as they were, got jax_enable_x64 = True (then: False)\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'run'}: {said}"
+
+
+@pytest.mark.parametrize("name", ["state.npz", "manifest.json"])
+def test_a_later_format_is_refused(name, path, tmp_path, monkeypatch, capsys):
+    pack = snapshot.pack
+
+    def later(*given):
+        with monkeypatch.context() as patch:
+            patch.setattr(archive, "FORMAT", 2)
+            return pack(*given)
+
+    with monkeypatch.context() as patch:
+        if name == "state.npz":
+            patch.setattr(snapshot, "pack", later)
+        else:
+            patch.setattr(archive, "FORMAT", 2)
+        assert train(path, tmp_path / "run") == 0
+    assert resume(tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path / 'run' / name}: expected ")
+    assert said.endswith(": expected format 1, got 2, which a later densefn has written\n")
