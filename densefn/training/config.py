@@ -25,9 +25,8 @@ from densefn.training.losses import AnyLoss
 from densefn.training.metrics import Names
 from densefn.training.optimizer import Optimizer, as_optimizer
 from densefn.training.stopping import EarlyStopping
+from densefn.training.toml_text import KeyPath, line_of, parsed, value_of
 from densefn.values import TableError, Value, build, dotted
-
-KeyPath = tuple[str | int, ...]
 
 
 class ConfigError(ValueError):
@@ -40,7 +39,7 @@ def _model(given: Any) -> Layer:
     return as_layer(given)
 
 
-_EXPECTATION = re.compile(r"(\w+)\s*(<=|>=)\s*([-+.\deE]+)")
+_EXPECTATION = re.compile(r"(\w+)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 
 
 def _expectation(given: Any) -> str:
@@ -182,14 +181,19 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
       ConfigError: if the file cannot be read or is not TOML, or an override changes nothing that there is.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ConfigError(f"{path}: expected a config file to read, got a pipe or a device")
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise ConfigError(f"{path}: expected UTF-8 text, got UTF-16; save the file as UTF-8")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise ConfigError(f"{path}: expected a config file to read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from None
     try:
-        table = tomllib.loads(text)
+        table = parsed(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}:{_line_in(error, text)}: expected TOML: {error}") from None
     except RecursionError:
@@ -230,32 +234,6 @@ def flat(table: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, table
 
 
-def line_of(text: str, path: KeyPath) -> int:
-    """The line on which a path stands in a TOML text; of a path that is not there, the nearest one above it."""
-    lines = text.splitlines()
-    start = 0
-    for end in range(1, len(lines) + 1):
-        try:
-            table = tomllib.loads("\n".join(lines[:end]))
-        except tomllib.TOMLDecodeError:  # the middle of a statement of several lines, which began at `start`
-            continue
-        if _exists(table, path):
-            key = re.compile(rf"\b{re.escape(str(path[-1]))}\b\s*=") if path else re.compile("")
-            inside = [number for number in range(start, end) if key.search(lines[number])]
-            return (inside[0] if len(inside) == 1 else start) + 1
-        start = end
-    return line_of(text, path[:-1]) if path else 1
-
-
-def _exists(table: Any, path: KeyPath) -> bool:
-    for part in path:
-        try:
-            table = table[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
-
-
 def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
     place = re.search(r"at line (\d+)", str(error))
     return int(place[1]) if place else max(1, len(text.splitlines()))
@@ -266,7 +244,8 @@ def _override(table: Any, written: str) -> tuple[KeyPath, str]:
     name, equals, value = written.partition("=")
     if not (name.strip() and equals):
         raise ConfigError(f"--set {written}: expected KEY=VALUE, such as optimizer.learning_rate=3e-4")
-    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in name.strip().split("."))
+    parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
+    path: KeyPath = tuple(int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in parts)
     last: Any = path[-1]
     try:
         for part in path[:-1]:
@@ -275,7 +254,7 @@ def _override(table: Any, written: str) -> tuple[KeyPath, str]:
             table[last]
         elif not isinstance(table, dict):
             raise TypeError
-        table[last] = _toml_value(value.strip())
+        table[last] = value_of(value.strip())
     except (IndexError, KeyError, TypeError):
         raise ConfigError(f"--set {written}: expected a key of the config; there is no {dotted(path)!r}") from None
     except tomllib.TOMLDecodeError as error:
@@ -283,12 +262,3 @@ def _override(table: Any, written: str) -> tuple[KeyPath, str]:
     except RecursionError:
         raise ConfigError(f"--set {name.strip()}: expected values that are nested less deeply") from None
     return path, written
-
-
-def _toml_value(text: str) -> Any:
-    if re.fullmatch(r"[A-Za-z_~./][\w~./-]*", text) and text not in ("true", "false", "inf", "nan"):
-        return text
-    parsed = tomllib.loads(f"value = {text}")
-    if list(parsed) != ["value"]:
-        raise tomllib.TOMLDecodeError("more than one value")
-    return parsed["value"]

@@ -1,6 +1,8 @@
 """Config files: what is read, and what is said of mistakes."""
 
+import os
 import re
+import time
 from pathlib import Path
 
 import optax
@@ -109,6 +111,7 @@ def test_all_mistakes_are_told_with_line_path_and_nearest_name(write):
             '{ name = "cosine_decay_schedule", init_value = 1, decay_steps = -5 }',
             "some.toml:16: optimizer.learning_rate.decay_steps: expected a whole number of at least 1",
         ),
+        ('"val_accuracy >= 0.9"', '"val_r2 >= --"', "some.toml:1: expect: expected a comparison such as"),
         ("expect", 'loss = "hubber"\nexpect', "some.toml:1: loss: unknown loss 'hubber'.*Did you mean 'Huber'"),
         ("[train]", "[loss]\nname = 'huber'\ndelat = 1\n[train]", "some.toml:20: loss.delat: unknown key 'delat'"),
         ("epochs = 2", "epochs = 2\nkeep = 'all'", "some.toml:20: train.keep: expected one of last, best, got 'all'"),
@@ -142,6 +145,29 @@ def test_the_line_inside_a_statement_of_several_lines(write):
         config.load(write(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "line"),
+    [
+        ("a.b = 1\na.c = 2\n", ("a", "c"), 2),
+        ("a = { b = 1,  c = 2 }\n", ("a", "c"), 1),
+        ('x = """\na = 1\n"""\na = 2\n', ("a",), 4),
+        ("[[a]]\nb = 1\n[[a]]\nb = 2\n", ("a", 1, "b"), 4),
+        ("[a]\nb = 1\n[c]\nb = 2\n", ("c", "d"), 3),
+    ],
+)
+def test_lines_of_paths(text, path, line):
+    assert config.line_of(text, path) == line
+
+
+def test_a_mistake_in_each_of_many_layers_is_told_at_once(write):
+    text = GOOD.replace("[optimizer]", "[[model.layers]]\nunits = 0\n\n" * 100 + "[optimizer]")
+    begin = time.perf_counter()
+    with pytest.raises(ConfigError) as error:
+        config.load(write(text))
+    assert len(str(error.value).splitlines()) == 100
+    assert time.perf_counter() - begin < 5  # a parse of all lines for each mistake and line took a minute
+
+
 class TestOverrides:
     @pytest.mark.parametrize(
         ("written", "get", "expected"),
@@ -149,6 +175,10 @@ class TestOverrides:
             ("optimizer.learning_rate=3e-4", lambda c: dict(c.optimizer.call.arguments)["learning_rate"], 3e-4),
             ("optimizer.name=sgd", lambda c: c.optimizer.call.name, "sgd"),
             ('data.name="iris"', lambda c: c.data.name, "iris"),
+            ("optimizer.learning_rate=.002", lambda c: dict(c.optimizer.call.arguments)["learning_rate"], 0.002),
+            ("shows=my file.csv", lambda c: c.shows, "my file.csv"),
+            ("shows=2024-01-01 b.csv", lambda c: c.shows, "2024-01-01 b.csv"),
+            ("model.layers[0].units=20", lambda c: c.model.layers[0].units, 20),
             ("train.seed = 7", lambda c: c.train.seed, 7),
             ("model.layers.0.units=20", lambda c: c.model.layers[0].units, 20),
             ("model.layers.0.use_bias=false", lambda c: c.model.layers[0].use_bias, False),
@@ -178,6 +208,10 @@ class TestOverrides:
             ("train.epochs=[1", r"^--set train.epochs=\[1: expected a TOML value, got '\[1'"),
             ("train.epochs=1\nx=2", "expected a TOML value"),
             ("model.layers.7.units=3", r"^--set model.layers.7.units=3: .*there is no 'model.layers\[7\].units'"),
+            ("train.epochs=" + "9" * 5000, "expected a TOML value, got .*Exceeds the limit"),
+            ("shows='a", "expected a TOML value, got .*a string is safe in quotes"),
+            ("model.layers[7].units=3", r"there is no 'model.layers\[7\].units'"),
+            ("model.layers[0].unit=3", r"layers\[0\].unit: unknown key 'unit'.*Did you mean 'units'"),
             ("train.epochs.a=3", "^--set train.epochs.a=3: expected a key of the config"),
         ],
     )
@@ -198,6 +232,33 @@ class TestFiles:
         path.write_bytes('shows = "für"'.encode("latin-1"))
         with pytest.raises(ConfigError, match="latin.toml: expected UTF-8 text"):
             config.load(path)
+
+    def test_a_byte_order_mark_is_no_text(self, tmp_path):
+        path = tmp_path / "some.toml"
+        path.write_text(GOOD, encoding="utf-8-sig")
+        assert config.load(path).train == Train(2)
+        path.write_text(GOOD, encoding="utf-16")
+        with pytest.raises(ConfigError, match="some.toml: expected UTF-8 text, got UTF-16"):
+            config.load(path)
+
+    def test_lines_that_end_as_on_windows(self, tmp_path):
+        path = tmp_path / "some.toml"
+        path.write_bytes(GOOD.replace("epochs = 2", "epochs = 0").replace("\n", "\r\n").encode())
+        with pytest.raises(ConfigError, match="some.toml:19: train.epochs: expected a whole number"):
+            config.load(path)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ConfigError, match="pipe: expected a config file to read, got a pipe or a device"):
+            config.load(tmp_path / "pipe")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [("x = " + "[" * 20000, "nested too deep"), ("x = " + "9" * 5000, "Exceeds the limit")],
+    )
+    def test_what_the_parser_cannot_hold(self, write, text, message):
+        with pytest.raises(ConfigError, match=f"expected TOML: .*{message}"):
+            config.load(write(text))
 
     def test_an_empty_file_lacks_the_sections(self, write):
         with pytest.raises(ConfigError) as error:
