@@ -94,3 +94,13 @@ def test_nested_flags_are_a_message(capsys):
     nested = "[" * 3000 + "]" * 3000
     assert main(["explain", "--units", "3", "--activation", nested, "--input-shape", "2,5"]) == 2
     assert capsys.readouterr().err.startswith("expected values that are nested less deeply: ")
+
+
+def test_a_run_that_diverges_is_a_line_and_leaves_its_report(tmp_path, capsys):
+    (tmp_path / "diverging.toml").write_text(
+        '[data]\nname = "diabetes"\n[[model.layers]]\nunits = 1\n'
+        '[optimizer]\nname = "sgd"\nlearning_rate = 1e6\n[train]\nepochs = 3\n'
+    )
+    assert main(["train", str(tmp_path / "diverging.toml"), "--run-dir", str(tmp_path / "run")]) == 1
+    assert re.fullmatch(r"the loss is (nan|inf) in epoch 1; .*epoch had a finite loss\n", capsys.readouterr().err)
+    assert (tmp_path / "run" / "report.html").exists()
