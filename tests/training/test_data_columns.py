@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from densefn.training import data
-from densefn.training.data import TableFile
+from densefn.training.data import ArrayFile, TableFile
 from densefn.values import TableError
 
 ROWS = 40
@@ -59,8 +59,32 @@ def test_text_that_says_nothing_is_left_out_aloud(load):
     dataset = load({"name": rare, "same": ["one"] * ROWS, "city": ["Rome", "Oslo"] * (ROWS // 2)})
     assert [column.name for column in dataset.preparation.columns] == ["x", "city"]
     assert dataset.notes == (
-        "column 'name': 32 levels in 32 training rows, none frequent; left out",
+        "column 'name': 32 levels in 32 training rows, mostly rare; left out",
         "column 'same': the same in all 32 training rows; left out",
     )
     with pytest.raises(TableError, match="expected a column that says something of the rows, got none: column 'x'"):
         load({"x": rare})
+
+
+@pytest.mark.parametrize(
+    "codes", [("007", "042"), ("0", "00", "000"), (f"{2**53}", f"{2**53 + 1}"), ("-90071992547409921", "3")]
+)
+def test_class_codes_stay_as_written(codes, load):
+    classes = (codes * ROWS)[:ROWS]
+    assert load({"code": classes}, "code").preparation.classes == tuple(sorted(codes))
+
+
+@pytest.mark.parametrize("gap", [True, False])
+def test_a_code_with_a_point_is_the_level_without(gap, load):
+    written = ["0.0", "1", "other"] if gap else ["0.0", "1", "0"]
+    assert "code=0" in load({"code": (written * ROWS)[:ROWS]}, categorical="code").preparation.features
+
+
+def test_one_hot_targets_are_refused_naming_argmax(load, tmp_path):
+    hot = {"a": [1, 0] * (ROWS // 2), "b": [0, 1] * (ROWS // 2)}
+    with pytest.raises(TableError, match=r"the targets a, b are one-hot.*numpy\.argmax"):
+        load(hot, ["a", "b"])
+    assert load(hot, ["a", "b"], task="regression").outputs == 2
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 2)), y=np.eye(3)[np.arange(9) % 3])
+    with pytest.raises(TableError, match=r"the targets y are one-hot.*numpy\.argmax"):
+        data.load(ArrayFile(str(tmp_path / "a.npz")))

@@ -29,6 +29,8 @@ _SIGNS = "$€£¥%‰°"
 _MARKED = re.compile(
     rf"[-+]?[{_SIGNS}]? ?[-+]?\d[\d.,' ]*([{_SIGNS}]| [a-zµ{_SIGNS}]{{1,4}}|[kmc]?m|[km]?g|lbs?)?", re.IGNORECASE
 )
+_WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
+_CODE = re.compile(r"0\d+|-?\d{16,}")
 _FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
 
 
@@ -67,9 +69,9 @@ def text(table: Table, name: str) -> pl.Series:
 
 
 def _content(cell: str | None) -> str | None:
-    """A cell without the spaces around it; None where it is a gap."""
+    """A cell without the spaces around it, 1.0 as 1; None where it is a gap."""
     stripped = "" if cell is None else cell.strip()
-    return None if stripped.lower() in GAPS else stripped
+    return None if stripped.lower() in GAPS else _WHOLE.sub(r"\1", stripped)
 
 
 def _parsed(table: Table, name: str) -> np.ndarray:
@@ -153,6 +155,12 @@ def _kind_of_text(counts: Counter[str | None]) -> str:
 
 def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
     return sum(counts[cell] for cell in cells)
+
+
+def are_codes(table: Table, name: str) -> bool:
+    """Whether a column of text holds whole numbers that float64 would not keep apart: 007, or beyond 2^53."""
+    is_text = table.series(name).dtype == pl.String
+    return is_text and any(cell is not None and _CODE.fullmatch(cell) for cell in text(table, name))
 
 
 def marked(table: Table, name: str) -> tuple[int, str]:

@@ -209,10 +209,7 @@ def _useless(column: Category, table: Table, train: np.ndarray) -> str:
     if len(counts) == 1:
         return f"column {column.name!r}: the same in all {len(train):,} training rows; left out"
     if others >= _MOSTLY * len(train):
-        few = "few" if column.levels or column.gaps else "none"
-        return (
-            f"column {column.name!r}: {len(counts):,} levels in {len(train):,} training rows, {few} frequent; left out"
-        )
+        return f"column {column.name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
     return ""
 
 
@@ -230,7 +227,11 @@ def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task:
         )  # fmt: skip
     if others and task == "classification":
         raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
+    if kind == "number" and not others and task != "regression" and cells.are_codes(table, name):
+        kind = "text"
     if task is None:
+        if others:
+            _refuse_one_hot(table, names, target_numbers(table, names))
         of_numbers = others or (kind == "number" and _task(cells.numbers(table, name)) == "regression")
         task = "regression" if of_numbers else "classification"
     return (
@@ -245,11 +246,21 @@ def _array_target(table: Table, train: np.ndarray, name: str, column: int | None
     if task is None:
         of_numbers = array.dtype.kind in "iuf" and (column is None or array.ndim == 2)
         values = target_numbers(table, (name,), column) if of_numbers else None
+        if values is not None:
+            _refuse_one_hot(table, (name,), values)
         task = "classification" if values is None else _task(values[:, 0]) if values.shape[1] == 1 else "regression"
     if task == "regression":
         return _numbers(table, train, (name,), column)
     form = "number" if array.dtype.kind in "iuf" else "flag" if array.dtype.kind == "b" else "text"
     return _classes(table, train, name, form, column)
+
+
+def _refuse_one_hot(table: Table, names: tuple[str, ...], values: np.ndarray) -> None:
+    if values.shape[1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
+        raise table.refused(
+            f"the targets {', '.join(names)} are one-hot: 0 and 1, one 1 a row; write one column of classes, as "
+            'numpy.argmax(y, axis=1) makes it, or set data.task = "regression"'
+        )
 
 
 def _task(values: np.ndarray) -> str:
