@@ -172,12 +172,25 @@ def _plain(table: Mapping[str, Any], tag: str) -> Mapping[str, Any]:
     """Turns the table that Keras's `serialize` makes of an object into one of ours; leaves ours as it is."""
     if "class_name" not in table:
         return table
-    unknown = set(table) - {"class_name", "config", "module", "registered_name"}
+    keras_s_own(table)
+    unknown = set(table) - {"class_name", "config", "module", "registered_name", "shared_object_id"}
     config = table.get("config") or {}
     if unknown or not isinstance(config, Mapping):
         raise TypeError(f'expected {{"class_name": ..., "config": {{...}}}} as Keras writes it, got {dict(table)!r}')
     # Keras gives the axes of a kernel to its initializer; None, as everywhere, means that there is nothing to say.
     return {tag: table["class_name"], **{key: value for key, value in config.items() if value is not None}}
+
+
+def keras_s_own(table: Mapping[str, Any]) -> None:
+    """Refuses the table that Keras's `serialize` makes of an object whose class is not Keras's.
+
+    Raises:
+      ValueError: for a class of a user's, even one that has the name of a class of Keras.
+    """
+    module, registered = table.get("module"), table.get("registered_name")
+    if registered is not None or (module is not None and str(module).partition(".")[0] != "keras"):
+        name = registered if module is None else f"{module}.{table.get('class_name')}"
+        raise ValueError(f"expected a class of Keras's own, got {name}, whose code a config does not hold")
 
 
 def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any], tag: str) -> V:

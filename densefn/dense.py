@@ -84,7 +84,8 @@ class Dense(Layer):
         """Makes the layer that a config of Keras describes. Keras itself is not needed.
 
         Args:
-          config: as `keras.layers.Dense(...).get_config()` returns it. The name of the layer is not kept.
+          config: as `keras.layers.Dense(...).get_config()` or `keras.layers.serialize` returns it. The layer's
+            name is not kept.
 
         Raises:
           ValueError, TypeError: with all mistakes at once; for what this layer does not express, such as LoRA.
@@ -93,7 +94,7 @@ class Dense(Layer):
         ...     "class_name": "L2", "config": {"l2": 0.5}}, "bias_initializer": {"class_name": "Zeros", "config": {}}})
         Dense(units=3, kernel_regularizer=L2(l2=0.5))
         """
-        return keras_config.read(cls, config)
+        return keras_config.read(cls, keras_config.unwrapped(config, "Dense"))
 
     def to_keras_config(self) -> dict[str, Any]:
         """The config from which `keras.layers.Dense.from_config` makes the same layer.

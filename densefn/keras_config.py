@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from densefn import constraints, initializers, precision, regularizers
+from densefn import checks, constraints, initializers, precision, regularizers
 from densefn.activations import Activation
 from densefn.values import Problem, TableError, Value, build, fields, shown
 
@@ -27,6 +27,23 @@ _LAYERS = {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu", "Softmax": "
 _NEUTRAL = {"trainable": True, "quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
 
+def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The config of a layer, from itself or from what `keras.layers.serialize` and a `.keras` file put around it.
+
+    Raises:
+      TypeError: unless it is a mapping.
+      ValueError: for a layer of another class than Keras's of that name.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
+    if "class_name" not in config:
+        return config
+    checks.keras_s_own(config)
+    if config["class_name"] != name:
+        raise ValueError(f"expected the config of Keras's {name}, got that of {config['class_name']!r}")
+    return unwrapped(config.get("config", {}), name)
+
+
 def read(cls: type[V], config: Mapping[str, Any]) -> V:
     """Makes a layer of the class from a config; objects with the defaults of their class are written as names.
 
@@ -35,16 +52,17 @@ def read(cls: type[V], config: Mapping[str, Any]) -> V:
     Raises:
       TableError: with all mistakes at once; for what a layer here cannot express: quantization, LoRA, a frozen layer.
     """
-    if not isinstance(config, Mapping):
-        raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
+    quantized = _quantized(config.get("dtype"))
     problems, table = [], {}
     for key, item in config.items():
+        if key == "quantization_config" and quantized:
+            continue  # The policy says so already.
         if key in _NEUTRAL and item != _NEUTRAL[key]:
             message = f"expected {_NEUTRAL[key]}, got {item!r}, which a layer here does not express"
             problems.append(Problem((key,), message))
         elif key not in {"name", *_NEUTRAL}:
             try:
-                table[key] = _read(key, item)
+                table[key] = _read(key, item, config.get("dtype"))
             except ValueError as error:
                 problems.append(Problem((key,), str(error)))
     try:
@@ -56,17 +74,23 @@ def read(cls: type[V], config: Mapping[str, Any]) -> V:
     return cls(**{field.name: _named(_kind(field.name), getattr(layer, field.name)) for field in fields(cls)})
 
 
-def _read(key: str, item: Any) -> Any:
+def _read(key: str, item: Any, dtype: Any) -> Any:
     if key == "dtype":
         return _policy(item)
     if key == "activation":
-        return _activation(item)
+        return _activation(item, dtype)
     if isinstance(item, Mapping) and isinstance(item.get("config"), Mapping):
         return {**item, "config": {name: _shortest(value) for name, value in item["config"].items()}}
     return item
 
 
+def _quantized(dtype: Any) -> bool:
+    return isinstance(dtype, Mapping) and "Quantized" in str(dtype.get("class_name"))
+
+
 def _policy(item: Any) -> Any:
+    if _quantized(item):
+        raise ValueError(f"expected a policy without quantization, got {item['class_name']} of {item.get('config')!r}")
     if (
         isinstance(item, Mapping)
         and item.get("class_name") == "DTypePolicy"
@@ -76,16 +100,27 @@ def _policy(item: Any) -> Any:
     return item
 
 
-def _activation(item: Any) -> Any:
+def _activation(item: Any, dtype: Any) -> Any:
     if not isinstance(item, Mapping):
         return None if item == "linear" else item
     name, config = item.get("class_name"), item.get("config")
     if not isinstance(config, Mapping) or name not in {"Activation", *_LAYERS}:
         raise ValueError(f"expected a name or a config of one of {', '.join(_LAYERS)}, got {item!r}")
+    checks.keras_s_own(item)
+    _same_policy(config.get("dtype"), dtype)
     if name == "Activation":
-        return _activation(config.get("activation", {}))
+        return _activation(config.get("activation", {}), dtype)
     arguments = {key: value for key, value in config.items() if key not in {"name", "trainable", "dtype"}}
     return {"name": _LAYERS[name], **arguments}
+
+
+def _same_policy(inner: Any, outer: Any) -> None:
+    """Refuses an activation in another precision than its layer's; as in Keras, none is the default."""
+    if _quantized(outer):
+        return
+    own, layer_s = (_policy("float32" if policy is None else policy) for policy in (inner, outer))
+    if own != layer_s:
+        raise ValueError(f"expected an activation with its layer's dtype {layer_s!r}, got one with {own!r}")
 
 
 def _shortest(value: Any) -> Any:
@@ -113,17 +148,18 @@ def write(layer: Value) -> dict[str, Any]:
     config: dict[str, Any] = {"trainable": True}
     for field in fields(type(layer)):
         try:
-            config[field.name] = _write(field.name, getattr(layer, field.name))
+            config[field.name] = _write(layer, field.name)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(layer).__name__}: {field.name}: {error}") from None
     return config
 
 
-def _write(key: str, item: Any) -> Any:
+def _write(layer: Value, key: str) -> Any:
+    item = getattr(layer, key)
     if key == "dtype":
         return _object("keras", "DTypePolicy", {"name": _policy_name(item)})
     if key == "activation":
-        return _write_activation(item)
+        return _write_activation(item, layer)
     if item is None or _kind(key) not in _KINDS:
         return item
     value = _KINDS[_kind(key)].get(item)
@@ -145,7 +181,7 @@ def _policy_name(policy: precision.AnyPolicy) -> str:
     return name
 
 
-def _write_activation(item: Any) -> Any:
+def _write_activation(item: Any, outer: Value) -> Any:
     if item is None or isinstance(item, str):
         return item or "linear"
     if not isinstance(item, Activation):
@@ -155,4 +191,4 @@ def _write_activation(item: Any) -> Any:
     layer = next((layer for layer, name in _LAYERS.items() if name == item.name), None)
     if layer is None:
         raise ValueError(f"Keras has no form for {item!r}: it has layers for {', '.join(_LAYERS.values())} alone")
-    return _object("keras.layers", layer, dict(item.arguments))
+    return _object("keras.layers", layer, {"dtype": _write(outer, "dtype"), **dict(item.arguments)})

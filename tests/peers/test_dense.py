@@ -254,3 +254,45 @@ def test_a_number_that_keras_holds_in_float32_is_the_one_that_was_written():
 def test_a_gain_that_keras_loses_is_written():
     config = Dense(3, kernel_initializer=Identity(2.0)).to_keras_config()
     np.testing.assert_array_equal(kl.Dense.from_config(config).kernel_initializer((2, 2)), 2 * np.eye(2))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+def test_an_activation_with_arguments_has_its_layer_s_precision(dtype):
+    layer = Dense(3, Activation("leaky_relu", negative_slope=0.1), dtype=dtype)
+    back = kl.Dense.from_config(layer.to_keras_config())
+    assert back.activation.dtype_policy.name == dtype
+    assert Dense.from_keras_config(back.get_config()) == layer
+
+
+def test_an_activation_of_another_precision_is_refused():
+    config = kl.Dense(3, kl.LeakyReLU(dtype="float32"), dtype="mixed_bfloat16").get_config()
+    with pytest.raises(ValueError, match="layer's dtype 'mixed_bfloat16', got one with 'float32'"):
+        Dense.from_keras_config(config)
+
+
+def test_a_serialized_layer_and_shared_objects_are_read():
+    theirs = kl.Dense(3, kernel_regularizer=kr.L2(0.5))
+    theirs.build((None, 2))
+    config = kl.serialize(theirs)
+    config["config"]["kernel_regularizer"]["shared_object_id"] = 7
+    config["shared_object_id"] = 8
+    assert Dense.from_keras_config(config) == Dense(3, kernel_regularizer=L2(0.5))
+    with pytest.raises(ValueError, match="expected the config of Keras's Dense, got that of 'ReLU'"):
+        Dense.from_keras_config(kl.serialize(kl.ReLU()))
+
+
+@pytest.mark.parametrize("origin", [{"module": None, "registered_name": "my>L2"}, {"module": "mine"}])
+def test_a_user_s_class_with_the_name_of_keras_s_is_refused(origin):
+    config = kl.Dense(3, kernel_regularizer="l2").get_config()
+    config["kernel_regularizer"] |= origin
+    with pytest.raises(ValueError, match=r"kernel_regularizer: .*expected a class of Keras's own, got (my>|mine\.)L2"):
+        Dense.from_keras_config(config)
+
+
+def test_quantization_is_one_complaint():
+    config = kl.Dense(3, dtype="int8_from_float32").get_config()
+    config["quantization_config"] = {"module": "keras.quantizers", "class_name": "Int8QuantizationConfig", "config": {}}
+    with pytest.raises(ValueError) as caught:
+        Dense.from_keras_config(config)
+    assert str(caught.value).count("expected") == 1
+    assert "expected a policy without quantization" in str(caught.value)
