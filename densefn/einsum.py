@@ -1,6 +1,7 @@
 """`Einsum`, a dense layer over any axes: `y = activation(einsum(equation, x, kernel) + bias)`."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
@@ -9,7 +10,17 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import activations, checks, constraints, initializers, param, precision, regularizers
+from densefn import (
+    activations,
+    checks,
+    constraints,
+    initializers,
+    keras_config,
+    keras_einsum,
+    param,
+    precision,
+    regularizers,
+)
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.dot import einsum
@@ -112,6 +123,33 @@ class Einsum(Layer):
     kernel_constraint: AnyConstraint = None
     bias_constraint: AnyConstraint = None
     dtype: AnyPolicy = "float32"
+
+    @classmethod
+    def from_keras_config(cls, config: Mapping[str, Any]) -> "Einsum":
+        """Makes the layer that a config of Keras's EinsumDense describes. Keras itself is not needed.
+
+        Args:
+          config: as `keras.layers.EinsumDense(...).get_config()` or `keras.layers.serialize` returns it. The layer's
+            name, and the sizes in `output_shape` that the input tells, are not kept.
+
+        Raises:
+          ValueError, TypeError: for what is no such config, or what this layer does not express, such as LoRA.
+
+        >>> Einsum.from_keras_config({"equation": "abc,cd->abd", "output_shape": (None, 5), "bias_axes": "d"})
+        Einsum(equation='abc,cd->abd', units=5)
+        """
+        return keras_config.read(cls, keras_einsum.to_fields(keras_config.unwrapped(config, "EinsumDense")))
+
+    def to_keras_config(self) -> dict[str, Any]:
+        """The config from which `keras.layers.EinsumDense.from_config` makes the same layer.
+
+        Raises:
+          ValueError, TypeError: for what Keras cannot express, such as a function, or experts on a later axis.
+
+        >>> Einsum("...i,ihd->...hd", (8, 64)).to_keras_config()["output_shape"]
+        [8, 64]
+        """
+        return keras_einsum.from_fields(keras_config.write(self))
 
     def check_together(self) -> None:
         equation = parse(self.equation)

@@ -18,7 +18,7 @@ ROOMS = [
     {"narrow", "fans"},
     {"dot"},
     {"initializers", "regularizers", "constraints", "kernel"},
-    {"keras_config"},
+    {"keras_config", "keras_einsum"},
     {"param"},
     {"layer", "archive"},
     {"dense", "einsum"},

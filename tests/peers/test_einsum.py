@@ -48,3 +48,50 @@ def test_values_penalties_and_gradients_are_keras_s(equation, units, output, bia
     jax.tree.map(equal, tuple(ours.forward(params, x)), keras_s(params, x))
     gradient = jax.grad(objective, argnums=(1, 2))
     jax.tree.map(equal, gradient(ours.forward, params, x), gradient(keras_s, params, x))
+
+
+@pytest.mark.parametrize(("equation", "units", "output", "bias", "shape"), CASES, ids=str)
+def test_a_config_makes_the_layer_here_and_there(equation, units, output, bias, shape):
+    options = {"kernel_regularizer": "l2", "kernel_constraint": "max_norm"}
+    theirs = kl.EinsumDense(equation, output, "tanh", bias_axes=bias, **options)
+    theirs.build(shape)
+    ours = Einsum.from_keras_config(kl.serialize(theirs))
+    assert ours.units == units
+    x = jax.random.normal(jax.random.key(1), shape)
+    params = ours.init(jax.random.key(0), shape)
+    layers = [theirs]
+    if equation == "bei,eio->beo":
+        with pytest.raises(ValueError, match="Keras needs the size of axis 'e'"):
+            ours.to_keras_config()
+    else:
+        layers.append(kl.EinsumDense.from_config(ours.to_keras_config()))
+        layers[1].build(shape)
+        assert Einsum.from_keras_config(layers[1].get_config()) == ours
+    for layer in layers:
+        layer.set_weights(
+            [params[name].reshape(w.shape) for name, w in zip(("kernel", "bias"), layer.weights, strict=False)]
+        )
+        np.testing.assert_allclose(ours.apply(params, x), layer(x), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Einsum("bi,io->ob", 3), "output begins with the input's first axis"),
+        (Einsum("a...i,io->a...o", 3), "ellipsis at either end"),
+        (Einsum("...ti,io->...to", 3, bias_axes=""), "no bias without axes"),
+        (Einsum("...ti,io->...to", 3, bias_axes="t"), "size of axis 't'"),
+    ],
+    ids=str,
+)
+def test_what_einsum_dense_does_not_express_is_refused(layer, message):
+    with pytest.raises(ValueError, match=message):
+        layer.to_keras_config()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"), [((None, None), "a size for each new axis 'd'"), (5, "an entry for each of the axes 'bd'")]
+)
+def test_an_output_shape_that_keras_cannot_build_is_refused(output, message):
+    with pytest.raises(ValueError, match=message):
+        Einsum.from_keras_config({"equation": "abc,cd->abd", "output_shape": output})
