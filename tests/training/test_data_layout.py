@@ -16,6 +16,8 @@ from densefn.training.data import cells, files, packed
 
 PLAIN = {"x": ["1", "2", "3"], "y": ["a", "b", "c"]}
 
+PACKED = gzip.compress(b"x,y\n1,2\n", mtime=0)  # without a time: it is part of a test's name
+
 
 @pytest.fixture
 def read(tmp_path, monkeypatch):
@@ -164,10 +166,10 @@ def test_letters_composed_and_decomposed_are_the_same(written, asked, read):
         ("x,y" + "\r1,2" * 2**22, "t.csv:1: the line is longer than 16,777,216 bytes; do lines end with \\r alone?"),
         (b"PK\x03\x04...", "t.csv: expected a table of text, and the file is a workbook of Excel or another"),
         (b"PAR1....", "t.csv: expected a table of text, and the file is a Parquet file, whose name ends in .parquet"),
-        (gzip.compress(b"x,y\n1,2\n", mtime=0)[:-9], "t.csv: expected a whole file of gzip: Compressed file ended before"),
-        (gzip.compress(b"x,y\n1,2\n", mtime=0)[:5], "t.csv: expected a whole file of gzip: Compressed file ended before"),
-        (gzip.compress(b"x,y\n1,2\n", mtime=0)[:-8] + b"12345678", "t.csv: expected a whole file of gzip: CRC check failed"),
-        (gzip.compress(b"x,y\n1,2\n", mtime=0)[:12] + b"\xff" * 30, "t.csv: expected a whole file of gzip: "),
+        (PACKED[:-9], "t.csv: expected a whole file of gzip: Compressed file ended before"),
+        (PACKED[:5], "t.csv: expected a whole file of gzip: Compressed file ended before"),
+        (PACKED[:-8] + b"12345678", "t.csv: expected a whole file of gzip: CRC check failed"),
+        (PACKED[:12] + b"\xff" * 30, "t.csv: expected a whole file of gzip: "),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(content, message, read):
