@@ -104,6 +104,7 @@ def _close(a: str, b: str) -> bool:
 
 
 def _predicted(answer: Answer) -> list[str]:
+    csv.field_size_limit(10**7)
     return [row["predicted y"] for row in csv.DictReader(io.StringIO(answer.out))]
 
 
