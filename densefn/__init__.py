@@ -1,5 +1,6 @@
 """densefn: Keras's Dense layer as two pure JAX functions."""
 
+from densefn import _interrupted as _interrupted
 from densefn import activations as activations
 from densefn import constraints as constraints
 from densefn import initializers as initializers

@@ -1,10 +1,11 @@
 """The process of the command `densefn`: its signals and its streams, from before the imports that take long."""
 
 import os
-import signal
 import sys
 import warnings
 from typing import TextIO
+
+from densefn import _interrupted
 
 
 def main() -> int:
@@ -13,10 +14,7 @@ def main() -> int:
     Returns:
       The exit status, as of `densefn.cli.main`.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end)
+    _interrupted.heed()
     # A closed stream has its number taken, or the next file that is opened would have it.
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
@@ -26,12 +24,6 @@ def main() -> int:
     from densefn import cli
 
     return cli.main()
-
-
-def _end(number: int, _: object) -> None:
-    """Ends the process at once: an exception could be lost in the import of a package."""
-    os.write(2, b"interrupted\n")
-    os._exit(128 + number)
 
 
 def _nowhere() -> TextIO:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 
 # Each room may import from the rooms of the lines above it, and from those beside it that the second table names.
 ROOMS = [
-    {"values", "errors", "equation", "processor", "_disk", "npz"},
+    {"values", "errors", "equation", "processor", "_disk", "_interrupted", "npz"},
     {"checks"},
     {"precision"},
     {"activations"},

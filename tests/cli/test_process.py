@@ -38,6 +38,14 @@ def test_a_signal_before_the_command_has_begun_is_one_line():
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
+def test_a_signal_is_heeded_from_the_first_import_on(tmp_path):
+    # In the place of JAX, the first package that densefn imports.
+    (tmp_path / "jax.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = process("configs", stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_warning_of_a_package_is_not_shown():
     code = "import warnings, densefn.cli as cli, densefn.__main__ as process\n" \
            "cli.main = lambda: warnings.warn('overflow', RuntimeWarning)\nprocess.main()"  # fmt: skip

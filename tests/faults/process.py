@@ -48,7 +48,8 @@ def anew(arguments: Sequence[Any], folder: Path) -> Process:
     out, err = folder / "out.txt", folder / "err.txt"
     with out.open("wb") as first, err.open("wb") as second:
         command = [sys.executable, "-m", "densefn", *map(str, arguments)]
-        return Process(subprocess.Popen(command, stdout=first, stderr=second, preexec_fn=_heed).pid, out, err)
+        child = subprocess.Popen(command, stdout=first, stderr=second, preexec_fn=_heed)  # noqa: PLW1509
+    return Process(child.pid, out, err)
 
 
 def _heed() -> None:
