@@ -141,10 +141,8 @@ def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, c
             "optimizer.accumulate: expected at most the 69 batches of the run, got 70",
         ),
         (["optimizer.mu_dtype=float23"], "optimizer: optax.adam refuses these arguments: data type 'float23'"),
-        (
-            ["optimizer.memory_size=2.5", "optimizer.name=lbfgs"],
-            "optimizer: a training step fails with these arguments",
-        ),
+        (["optimizer.mu_dtype=S3"], "optimizer: a training step fails with these arguments"),
+        (["optimizer.memory_size=2.5", "optimizer.name=lbfgs"], "optimizer.memory_size: expected a whole number"),
         (["optimizer.learning_rate=[1]", "train.seed=-1"], "--set train.seed=-1: train.seed: expected a whole number"),
         (["model.layers.0={layer='Residual', body={units=3}}"], "keeps the shape of its input"),
     ],
