@@ -77,11 +77,11 @@ def test_what_may_be_added_to_a_config_may_be_added(tmp_path):
         """)
         return loop.prepare(config.load(path))
 
-    of_classes, of_numbers = names[5:8], names[8:10]
+    of_classes, of_numbers = names[7:14], names[14:17]
     for given in (names[0], loss):
         assert list(prepared("digits", given, of_classes, 10).metrics) == [f"val_{name[1:-1]}" for name in of_classes]
     assert prepared("breast_cancer", names[1], of_classes[:2], 1)
-    for given in names[2:5]:
+    for given in names[2:7]:
         assert list(prepared("diabetes", given, of_numbers, 1).metrics) == [f"val_{name[1:-1]}" for name in of_numbers]
 
 

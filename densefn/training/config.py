@@ -196,8 +196,6 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
         table = parsed(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}:{_line_in(error, text)}: expected TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: expected values that are nested less deeply") from None
     _locate_data(table, path.absolute().parent)
     changes = tuple(_override(table, written) for written in overrides)
     _locate_data(table, Path.cwd())
@@ -259,6 +257,4 @@ def _override(table: Any, written: str) -> tuple[KeyPath, str]:
         raise ConfigError(f"--set {written}: expected a key of the config; there is no {dotted(path)!r}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"--set {written}: expected a TOML value, got {value.strip()!r}: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"--set {name.strip()}: expected values that are nested less deeply") from None
     return path, written

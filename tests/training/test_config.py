@@ -296,13 +296,3 @@ def test_a_model_may_be_any_layer(write):
     assert config.load(write(text)).model == Residual(Dense(10))
     text = text.replace("'Residual'", "'Repeat'").replace("body =", "times = 2\nbody =")
     assert config.load(write(text)).model == Repeat(Dense(10), 2)
-
-
-def test_nesting_without_end_is_a_message_that_names_the_file(tmp_path):
-    path = tmp_path / "deep.toml"
-    path.write_text("a = " + "[" * 3000, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"deep\.toml: expected values that are nested less deeply"):
-        config.read(path)
-    path.write_text(GOOD, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"^--set train\.seed: expected values that are nested less deeply"):
-        config.read(path, ["train.seed=" + "[" * 3000])
