@@ -1,5 +1,6 @@
 """Strict JAX for all tests: ranks are never promoted, warnings are errors (pyproject), and there are two devices."""
 
+import signal
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,12 @@ TESTS = Path(__file__).parent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
+
+
+# A suite in the background of a shell ignores these signals, and so would the runs that its tests interrupt.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 def pytest_configure(config):
