@@ -83,7 +83,8 @@ def _arguments(command: str, folder: Path) -> list[Any]:
 def _ended(case: Case, answer: Answer) -> Verdict | None:
     """The verdict on how the process ended, if it is a fault."""
     in_time = answer.status == 0 and case.command != "train"
-    if case.is_anew and answer.status in (-case.number, 1) and "densefn" not in answer.err:
+    early = case.is_anew or case.seconds < 0.3
+    if early and answer.status in (-case.number, 1) and "densefn" not in answer.err:
         return None  # Python itself begins or ends: no line of densefn's is running
     if answer.status not in (128 + case.number, 0 if in_time else 128 + case.number):
         return crashed(answer) or Verdict(Outcome.WRONG, f"status {answer.status}: {answer.err[-300:]}")
