@@ -155,6 +155,11 @@ def test_tables_of_text(content, message, fails):
             "data.target: houses.csv: column 'kind': expected at least two classes, got 'a' in all 20 rows",
         ),
         (
+            "x,kind\n" + f"1,{'a' * 50}\n" * 20,
+            'target = "kind"',
+            f"column 'kind': expected at least two classes, got '{'a' * 37}...' in all 20 rows",
+        ),
+        (
             "x,kind\n" + "1,a\n" * 9 + "2,b\n",
             'target = "kind"\nvalidation_fraction = 0.1\nseed = 3',
             "column 'kind': expected at least two classes among the training rows, and all 9 are 'a'; another",

@@ -299,6 +299,12 @@ def test_names_are_drawn_as_they_are():
         assert plot.png([plot.steps(name, {}, name), panel])
 
 
+def test_a_name_that_is_no_text_is_shown_with_the_sign_for_it(numbers, tmp_path):
+    run = shutil.copytree(numbers, tmp_path / "run\udcff")
+    report.write_own(run)
+    assert "<title>run\ufffd</title>" in (run / "report.html").read_text(encoding="utf-8")
+
+
 class TestCommand:
     def test_writes_the_page_where_it_is_told(self, classes, numbers, tmp_path, capsys):
         output = tmp_path / "page.html"

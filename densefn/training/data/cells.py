@@ -90,7 +90,7 @@ def _parsed(table: Table, name: str) -> np.ndarray:
     parsed = contents.cast(pl.Float64, strict=False)
     for row, content, number in zip(rest, contents, parsed, strict=True):
         if content is not None and number is None:
-            raise table.error(int(row), name, f"expected a number, got {_short(content)}")
+            raise table.error(int(row), name, f"expected a number, got {short(content)}")
     values = values.copy()
     values[rest] = parsed.to_numpy()
     return values
@@ -102,7 +102,7 @@ def flags(table: Table, name: str) -> np.ndarray:
     values = np.array([math.nan if cell is None else _FLAGS.get(cell.lower(), math.inf) for cell in cells])
     wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
-        raise table.error(wrong[0], name, f"expected true or false, got {_short(cells[wrong[0]])}")
+        raise table.error(wrong[0], name, f"expected true or false, got {short(cells[wrong[0]])}")
     return values
 
 
@@ -178,5 +178,6 @@ def _unusable(table: Table, name: str) -> DataError:
     return DataError(f"{table.path}: column {name!r}: expected numbers, text, or true and false, got {dtype}")
 
 
-def _short(cell: str) -> str:
+def short(cell: str) -> str:
+    """A cell for a message, in quotes; of a long one its beginning."""
     return repr(cell if len(cell) <= 40 else cell[:37] + "...")

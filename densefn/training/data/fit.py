@@ -276,7 +276,7 @@ def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int 
     names = sorted(found.unique(), key=float if form == "number" else None)
     if len(names) < 2:
         raise table.refused(
-            f"column {name!r}: expected at least two classes, got {names[0]!r} in all {len(table):,} rows"
+            f"column {name!r}: expected at least two classes, got {cells.short(names[0])} in all {len(table):,} rows"
         )
     if len(names) > _MOST_CLASSES:
         raise table.refused(
@@ -287,7 +287,7 @@ def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int 
     if len(seen) < 2:
         raise table.refused(
             f"column {name!r}: expected at least two classes among the training rows, and all {len(train):,} are "
-            f"{seen[0]!r}; another data.seed draws others"
+            f"{cells.short(seen[0])}; another data.seed draws others"
         )
     return Classes(name, tuple(names), form, column)
 

@@ -91,7 +91,12 @@ def read_all(folders: Sequence[Path]) -> list[Run]:
         raise ReportError(f"expected each run once, got {' '.join(map(str, folders))}")
     names = [folder.name for folder in resolved]
     shown = [str(path) if names.count(path.name) > 1 else path.name for path in resolved]
-    return [read(folder, name) for folder, name in zip(folders, shown, strict=True)]
+    return [read(folder, _text(name)) for folder, name in zip(folders, shown, strict=True)]
+
+
+def _text(name: str) -> str:
+    """A name as text: a byte in it that is no UTF-8 is shown as the sign for that."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def read(folder: Path, name: str) -> Run:
