@@ -24,6 +24,7 @@ TRIALS = {
     "surroundings": "disks, rights, outputs, encodings, names, two processes",
     "run_folder": "each file of a run folder changed",
     "model_bytes": "each byte of a model file",
+    "hostile": "files of an attacker",
     "configs": "configs changed, and --set",
     "tables": "tables changed",
     "numbers": "extreme numbers",

@@ -60,7 +60,9 @@ def given(work: Callable[[], T], seconds: float = 120) -> T:
 
 
 def limit_memory(extra: int) -> None:
-    """Bounds the addresses of this process to what it has and so many bytes more."""
+    """Bounds the addresses of this process to what it has and so many bytes more, if they are not bounded yet."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         now = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + extra, now + extra))

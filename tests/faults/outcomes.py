@@ -47,8 +47,8 @@ _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\)|Exception ignored|Fatal Python error|\.py:\d+: \w*Warning"
 )
 _STATUSES = {0, 1, 2, 129, 130, 141, 143}
-LONGEST = 20_000
-"""Characters of a message: what is longer says nothing to people."""
+LONGEST = 5000
+"""Characters of a line of a message: what is longer says nothing to people."""
 
 
 def refused(answer: Answer, names: Iterable[str]) -> Verdict:
@@ -62,8 +62,8 @@ def refused(answer: Answer, names: Iterable[str]) -> Verdict:
         return broken
     if not answer.err.strip():
         return Verdict(Outcome.WRONG, f"status {answer.status} without a message")
-    if len(answer.err) > LONGEST:
-        return Verdict(Outcome.WRONG, f"a message of {len(answer.err):,} characters: {answer.err[:200]}")
+    if (longest := max(map(len, answer.err.splitlines()))) > LONGEST:
+        return Verdict(Outcome.WRONG, f"a line of {longest:,} characters: {answer.err[:200]}")
     if not any(name in answer.err for name in names):
         return Verdict(Outcome.WRONG, f"the message does not say where: {answer.err[:300]}")
     return Verdict(Outcome.REFUSED, answer.err[:300])
