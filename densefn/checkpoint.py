@@ -5,6 +5,7 @@ are bounded by the file that holds them; what has none is bounded here.
 """
 
 import math
+import textwrap
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -142,6 +143,7 @@ def _check_counts(description: Any) -> None:
 def _check_shapes(layer: Layer, shape: Shape) -> Shape:
     """Checks what the layers give for an example; returns the shape of the input."""
     for each in (shape, *(row.output_shape for row in summary(layer, shape).rows)):
-        if (numbers := math.prod(size or 1 for size in each)) > MOST_NUMBERS:
-            raise ValueError(f"expected layers that give at most {MOST_NUMBERS:,} numbers, got {numbers:,}: {each}")
+        if math.prod(size or 1 for size in each) > MOST_NUMBERS:
+            got = textwrap.shorten(str(each), 100)
+            raise ValueError(f"expected layers that give at most {MOST_NUMBERS:,} numbers, got the shape {got}")
     return shape

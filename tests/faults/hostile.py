@@ -15,7 +15,7 @@ from tests.faults.command import call, hardly_drawn
 from tests.faults.outcomes import Outcome, Verdict, crashed, refused, worst
 from tests.faults.trial import Place
 
-FULL, SHARE = 400, 20
+FULL, SHARE = 400, 8
 SECONDS = 30
 MEMORY = 6 << 30
 """Bytes of addresses beside those of a process that has imported all: the threads of XLA take some."""

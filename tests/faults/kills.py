@@ -15,7 +15,7 @@ from tests.faults.command import call, hardly_drawn
 from tests.faults.outcomes import Answer, Outcome, Verdict, refused
 from tests.faults.trial import Place
 
-FULL, SHARE = 200, 3
+FULL, SHARE = 200, 2
 FORKS = True
 WRITES = 120
 """A run of the sample that saves after each epoch opens, renames, removes and syncs fewer times."""

@@ -16,7 +16,7 @@ from tests.faults.command import call, hardly_drawn
 from tests.faults.outcomes import Outcome, Verdict, crashed, refused
 from tests.faults.trial import Place
 
-FULL, SHARE = 500, 4
+FULL, SHARE = 500, 2
 SECONDS = 90
 EXTREMES = (
     "0", "-0.0", "4.9e-324", "1e-310", "1e-45", "1e-38", "1e-20", "1e20", "1e26", "3.4e38", "1e39", "1e154", "1e308",

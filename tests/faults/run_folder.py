@@ -12,7 +12,7 @@ from tests.faults.mutation import CHANGES, change
 from tests.faults.outcomes import Answer, Outcome, Verdict, worst
 from tests.faults.trial import Place
 
-FULL, SHARE = 2000, 6
+FULL, SHARE = 2000, 2
 FILES = (
     "config.toml",
     "preparation.json",

@@ -13,7 +13,7 @@ from tests.faults.command import call, hardly_drawn
 from tests.faults.outcomes import Answer, Outcome, Verdict, crashed
 from tests.faults.trial import Place
 
-FULL, SHARE = 200, 4
+FULL, SHARE = 200, 2
 FORKS = True
 KNOWN = 100
 """Epochs of a run that was not interrupted, with whose metrics those of one that was are compared."""

@@ -18,7 +18,7 @@ from tests.faults.kills import at_write
 from tests.faults.outcomes import Answer, Outcome, Verdict, crashed, refused
 from tests.faults.trial import Place
 
-FULL, SHARE = 300, 6
+FULL, SHARE = 300, 3
 FORKS = True
 _NAMES = (
     "a b",

@@ -16,7 +16,7 @@ from tests.faults.mutation import flipped
 from tests.faults.outcomes import Answer, Outcome, Verdict, crashed, refused, worst
 from tests.faults.trial import Place
 
-FULL, SHARE = 2000, 40
+FULL, SHARE = 2000, 15
 SECONDS = 60
 Rows = list[list[str]]
 
