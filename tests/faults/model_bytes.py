@@ -17,7 +17,7 @@ from tests.faults.trial import Place
 
 SHARE = 300
 FULL = 6000
-"""A change of each byte, twice, of a file of some 2,800."""
+"""A change of one byte of a model file, at places spread over the whole file."""
 
 
 class Case(NamedTuple):
