@@ -75,10 +75,10 @@ def unpacked_limit(always: int) -> str:
 
 
 def header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
-    """Shape, order and dtype of the array of which `file` is at the beginning; its numbers follow.
+    """Reads the header of an array: its shape, order and dtype. The file is then at the array's numbers.
 
     Raises:
-      ValueError: if that is not what stands there.
+      ValueError: if the file does not begin with a header that NumPy writes.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "densefn"
 ROOMS = [
     {"values", "errors", "equation", "processor", "_disk", "_interrupted", "npz"},
     {"checks"},
+    {"training.ranges"},
     {"precision"},
     {"activations"},
     {"narrow", "fans"},

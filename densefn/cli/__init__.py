@@ -11,7 +11,7 @@ import densefn
 from densefn.cli import configs, evaluate, explain, export, predict, report, train
 from densefn.cli.console import fail
 
-# Variables of packages that raise an error of no class of its own, which has the value in its message.
+# Environment variables that a package reads. An unknown value is a plain error, whose message quotes it.
 _VARIABLES = ("JAX_PLATFORMS", "MPLBACKEND")
 
 

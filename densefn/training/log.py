@@ -1,4 +1,4 @@
-"""The metrics of a run, a row an epoch, as they are written.
+"""Reads and writes `metrics.jsonl`, which has one row for each epoch.
 
 JSON has no number that is not finite; null stands for it.
 """

@@ -26,6 +26,7 @@ import optax
 
 from densefn import checks
 from densefn.param import name_of
+from densefn.training.ranges import MOST_STEPS, NUMBERS
 from densefn.values import Problem, TableError, Value, build, fields, find
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
@@ -33,7 +34,6 @@ _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
 # the arguments of a schedule for each of its cycles.
 _PAIRS, _JOINED, _STEPS, _CYCLES = "boundaries_and_scales", "schedules", "boundaries", "cosine_kwargs"
 _DECAY_MASKS = ("mask", "weight_decay_mask")
-_MOST_STEPS = 2**31 - 1  # optax counts updates in int32
 # What is taken where nothing is given, if not what optax takes; `key` is the seed of the noise of noisy_sgd.
 _DEFAULTS = {**dict.fromkeys(_DECAY_MASKS, "kernels"), "key": 0}
 
@@ -243,7 +243,7 @@ def _argument(parameter: inspect.Parameter, given: Any) -> Any:
         return checks.text(given)
     if isinstance(parameter.default, bool):
         return checks.flag(given)
-    _NUMBERS.get(parameter.name, checks.number())(given)
+    NUMBERS.get(parameter.name, checks.number())(given)
     return given
 
 
@@ -265,7 +265,7 @@ def _each(check: Callable[[Any], Any], given: Any) -> tuple[Any, ...]:
 
 
 def _steps(given: Any) -> tuple[int, ...]:
-    steps = _each(checks.whole(minimum=0, maximum=_MOST_STEPS), given)
+    steps = _each(checks.whole(minimum=0, maximum=MOST_STEPS), given)
     if any(after <= before for before, after in pairwise(steps)):
         raise ValueError(f"expected steps that increase, got {given!r}")
     return steps
@@ -286,17 +286,3 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "interpolate_type": checks.text,
     **dict.fromkeys(_DECAY_MASKS, checks.choice(*MASKS)),
 }
-
-# The ranges of the arguments that are numbers, by name. `alpha`, `beta` and others that differ between functions are
-# any finite number. A schedule may start, rest or end at 0.
-_RANGES = {
-    "learning_rate max_learning_rate peak_value decay_rate power div_factor final_div_factor": checks.number(above=0),
-    "clipping_threshold trust_coefficient scaling": checks.number(above=0),
-    "value init_value end_value eps eps_root weight_decay weight_decay_rate": checks.number(minimum=0),
-    "eta gamma initial_accumulator_value initial_scale min_norm min_step_size max_step_size": checks.number(minimum=0),
-    "b1 b2 b3 rho decay momentum": checks.number(minimum=0, below=1),
-    "pct_start pct_final": checks.number(minimum=0, maximum=1),
-    "transition_steps decay_steps memory_size": checks.whole(minimum=1, maximum=_MOST_STEPS),
-    "warmup_steps transition_begin key seed": checks.whole(minimum=0, maximum=_MOST_STEPS),
-}
-_NUMBERS = {name: check for names, check in _RANGES.items() for name in names.split()}

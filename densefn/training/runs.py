@@ -47,7 +47,7 @@ class Result:
 
     Attributes:
       run_dir: the folder.
-      metrics: a row an epoch.
+      metrics: one row for each epoch.
       kept: the row of the epoch whose model is saved.
       stopped: the number of the signal that stopped it before the last epoch, or None.
     """

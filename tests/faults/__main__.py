@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts as JSON too")
     counts = parser.add_mutually_exclusive_group()
     counts.add_argument("--full", action="store_true", help="the full counts; without it, a small share")
-    counts.add_argument("--count", type=int, metavar="N", help="so many cases of each trial")
+    counts.add_argument("--count", type=int, metavar="N", help="the number of cases of each trial")
     counts.add_argument("--case", type=int, metavar="K", help="one case, and its verdict")
     return parser
 

@@ -32,7 +32,7 @@ def checked(place: str, given: Sequence[str], columns: Sequence[pl.Series]) -> N
     Args:
       place: of the header, for messages.
       given: the names in the file.
-      columns: what stands below them.
+      columns: the cells below each name.
 
     Raises:
       DataError: at a name that comes twice, or where there is none at all.

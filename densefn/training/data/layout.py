@@ -1,11 +1,11 @@
-"""How a table of text is laid out: what stands above its header, and what parts its fields.
+"""The layout of a text table: the lines above its header, and the delimiter of its fields.
 
-A first line `sep=;`, as Excel reads and writes it, tells the delimiter. Otherwise it is the one of tab, semicolon, bar
-and comma that parts the header and the rows below into equally many fields.
+A first line `sep=;`, as Excel reads and writes it, names the delimiter. Otherwise tab, semicolon, bar and comma are
+tried, and the delimiter is the one that splits the header and the rows below into the same number of fields.
 
-Lines that begin with `#` are comments above the header, and nowhere else: below, `#4` may be a cell. The last of them
-is the header itself where it has as many fields as the line below it, and that line has a number among them: so
-`numpy.savetxt` writes it.
+A line that begins with `#` is a comment only above the header: below it, `#4` may be a cell. The last such line is the
+header itself if it has as many fields as the next line and that line contains a number. `numpy.savetxt` writes headers
+in this form.
 """
 
 import csv

@@ -84,9 +84,9 @@ class Table:
         return replace(self, columns=columns, lines=lines, rows=rows)
 
     def parts(self, width: int) -> Iterator[tuple[slice, "Table"]]:
-        """The rows in order, so many at once that with `width` numbers each they are few enough for a fast cache.
+        """Chunks of rows in order, each small enough for a fast cache at `width` numbers a row.
 
-        A column of a table takes a while however few its rows are, so there are more of them.
+        Chunks of a table are larger: each column has a fixed cost per chunk.
         """
         size = max(1 if self.has_arrays else _ROWS_AT_ONCE, _NUMBERS_AT_ONCE // width)
         for start in range(0, len(self), size):

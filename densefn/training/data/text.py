@@ -35,8 +35,8 @@ _MINUS = re.compile(r"\s*\u2212[\d.]+\s*")
 def read(path: Path) -> Table:
     """Reads a table of text.
 
-    `layout` says what stands above the header and what parts the fields. Empty lines do not count as rows. Rows without
-    a single cell at the end are left out, as spreadsheets write them below a table.
+    `layout` finds the header and the delimiter. Empty lines are not rows. Rows at the end whose cells are all empty are
+    left out: spreadsheets write such rows below a table.
 
     Raises:
       DataError: names the line of what is wrong.

@@ -53,7 +53,7 @@ class Run:
       name: of the folder.
       config: the table of its config file.
       text: of its config file.
-      metrics: a row an epoch, at least one; a value that is not finite is NaN.
+      metrics: one row for each epoch, at least one; a value that is not finite is NaN.
       kept: the row of the epoch whose model is saved; the last one of a run that is not over.
       model: a summary of it, or None.
       preparation: of its rows, or None.
