@@ -184,18 +184,20 @@ class Residual(Layer):
         return self.body.shape(given)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
+        x = self.array(x)
         return self._added(x, self.body.apply(params, x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
+        x = self.array(x)
         value, penalty = self.body.forward(params, x)
         return Output(self._added(x, value), penalty)
 
-    def _added(self, x: ArrayLike, value: Array) -> Array:
-        if value.shape != jnp.shape(x):
+    def _added(self, x: Array, value: Array) -> Array:
+        if value.shape != x.shape:
             raise LayerValueError(
-                self, f"expected a layer that keeps the shape of its input {jnp.shape(x)}, got output {value.shape}"
+                self, f"expected a layer that keeps the shape of its input {x.shape}, got output {value.shape}"
             )
-        return add(jnp.asarray(x), value)
+        return add(x, value)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return _kept_shape(self, self.body, input_shape)

@@ -4,7 +4,6 @@ A zip archive names its members twice and says how large each is. Members that o
 header with something else than a shape are `ValueError` here, or one of `BROKEN`; nothing is unpickled.
 """
 
-import lzma
 import struct
 import tokenize
 import warnings
@@ -15,10 +14,10 @@ from typing import IO, Any, Literal
 import numpy as np
 
 BROKEN = (
-    OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, OverflowError, SyntaxError,
-    struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, OverflowError,
+    struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What reading a file that is not an archive, or not whole, may raise; `RuntimeError` is also how deep nesting ends."""
+"""What reading a file that is not an archive, or not whole, may raise."""
 
 LARGEST_UNPACKED = 2**27
 """Bytes that a compressed archive may unpack to whatever its own size is; beyond, it is `MOST_UNPACKED` times that."""

@@ -254,6 +254,9 @@ def _parse(run_dir: Path, content: bytes) -> Manifest:
         entries = [entry for each in generations for entry in each.values()]
         if not all(type(entry.size) is int and type(entry.sha256) is str for entry in entries):
             raise TypeError("expected a size and a SHA-256 of each file")
+        facts = [type(manifest.facts.get(name)) for name in ("data", "settings", "versions")]
+        if facts != [str, dict, dict]:
+            raise TypeError("expected the fingerprint of the data, settings and versions")
         if not generations or not isinstance(manifest.process, int | None):
             raise TypeError("expected generations and the number of a process")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

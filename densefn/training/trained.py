@@ -34,7 +34,7 @@ class Trained:
     preparation: Preparation
     model: Layer
     params: Any
-    fingerprint: str | None
+    fingerprint: str
 
     def predict(self, table: Table) -> Decoded:
         """What the model says of raw rows, which need no target.
@@ -47,7 +47,7 @@ class Trained:
         outputs = [np.asarray(apply(self.params, self.preparation.inputs(part))) for part in parts]
         whole = np.concatenate(outputs)
         if len(wrong := np.flatnonzero(~np.isfinite(whole.reshape(len(whole), -1)).all(axis=1))):
-            raise table.refused(f"the model's output for row {wrong[0] + 1} is not finite")
+            raise table.refused(f"the model's output for {table.places(wrong[:1].tolist())} is not finite")
         return self.preparation.decode(whole)
 
     def evaluate(self, table: Table | None = None) -> dict[str, float]:

@@ -9,6 +9,6 @@ def seal(run_dir, *, over=True):
     names += [folder.HISTOGRAMS, folder.CONFUSION, folder.PREDICTIONS]
     files = {name: folder.entry((run_dir / name).read_bytes()) for name in names if (run_dir / name).exists()}
     manifest = run_dir / folder.MANIFEST
-    facts = folder.read(run_dir).facts if manifest.exists() else {}
+    facts = folder.read(run_dir).facts if manifest.exists() else {"data": "", "settings": {}, "versions": {}}
     folder.Manifest(facts, [files], None if over else 1).write(run_dir)
     return run_dir

@@ -74,6 +74,20 @@ def test_class_codes_stay_as_written(codes, load):
     assert load({"code": classes}, "code").preparation.classes == tuple(sorted(codes))
 
 
+@pytest.mark.parametrize("form", ["{}.234.567", "192.168.0.{}"])
+def test_numbers_with_several_points_are_refused(form, load):
+    column = [form.format(1 + number) for number in range(ROWS)]
+    for name in ("price", "y"):
+        with pytest.raises(TableError, match=f"a.csv:2: column '{name}': expected a number.*, got '"):
+            load({name: column})
+
+
+def test_one_code_among_many_numbers_makes_no_classes(load):
+    prices = [str(100_000 + 1_713 * number) for number in range(ROWS)]
+    target = load({"price": ["007", *prices[1:]]}, "price").preparation.target
+    assert type(target).__name__ == "Numbers"
+
+
 @pytest.mark.parametrize("gap", [True, False])
 def test_a_code_with_a_point_is_the_level_without(gap, load):
     written = ["0.0", "1", "other"] if gap else ["0.0", "1", "0"]

@@ -316,3 +316,8 @@ def test_parquet_of_more_rows_than_memory_is_refused_before_it_is_read(tmp_path,
     monkeypatch.setattr(files, "machine_memory", lambda: 2**24)
     with pytest.raises(data.DataError, match="got 1,048,576 rows of 2 columns, which take 0.0 GiB"):
         data.read(tmp_path / "t.parquet")
+
+
+def test_a_blank_row_among_rows_with_a_delimiter_at_their_end_is_a_row(read):
+    table = read("x,y\n1,2,\n,,\n3,4,\n")
+    assert lists(table) == {"x": ["1", "", "3"], "y": ["2", "", "4"]}

@@ -172,8 +172,8 @@ def test_a_run_is_loaded_by_its_folder(regression):
 def test_an_output_that_is_not_finite_is_refused(regression, folder):
     written(folder, "far.csv", 3)
     run = trained.open_run(regression.run_dir)
-    huge = replace(run, params=jax.tree.map(lambda w: w * 1e38, run.params))
-    with pytest.raises(DataError, match=r"far.csv: the model's output for row \d is not finite"):
+    huge = replace(run, params=jax.tree.map(lambda w: w * np.float32(np.inf), run.params))
+    with pytest.raises(DataError, match=r"far.csv: the model's output for line 2 is not finite"):
         huge.predict(data.read(folder / "far.csv"))
 
 

@@ -165,11 +165,12 @@ def are_codes(table: Table, name: str) -> bool:
 
 def marked(table: Table, name: str) -> tuple[int, str]:
     """The first cell of a column that is a number with signs or a unit, and its row."""
-    cells = text(table, name).to_list()
+    cells = text(table, name)
+    are_numbers = cells.cast(pl.Float64, strict=False).is_not_null()
     return next(
         (row, cell)
-        for row, cell in enumerate(cells)
-        if cell is not None and _MARKED.fullmatch(cell) and re.search(r"[^-+.\d]", cell)
+        for row, (cell, is_number) in enumerate(zip(cells, are_numbers, strict=True))
+        if cell is not None and not is_number and _MARKED.fullmatch(cell)
     )
 
 

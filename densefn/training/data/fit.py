@@ -227,18 +227,15 @@ def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task:
         )  # fmt: skip
     if others and task == "classification":
         raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
-    if kind == "number" and not others and task != "regression" and cells.are_codes(table, name):
-        kind = "text"
     if task is None:
         if others:
             _refuse_one_hot(table, names, target_numbers(table, names))
         of_numbers = others or (kind == "number" and _task(cells.numbers(table, name)) == "regression")
         task = "regression" if of_numbers else "classification"
-    return (
-        _numbers(table, train, names)
-        if task == "regression"
-        else _classes(table, train, name, "text" if kind == "marked" else kind)
-    )
+    if task == "regression":
+        return _numbers(table, train, names)
+    as_written = kind == "marked" or (kind == "number" and cells.are_codes(table, name))
+    return _classes(table, train, name, "text" if as_written else kind)
 
 
 def _array_target(table: Table, train: np.ndarray, name: str, column: int | None, task: str | None) -> Target:

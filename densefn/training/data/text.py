@@ -74,14 +74,16 @@ class _Reader:
         self._longer: list[int] = []  # rows with more fields than the header, all of them empty
 
     def table(self, rows: Iterator[tuple[int, list[str]]]) -> Table:
-        width, empty = len(self._given), []
+        width = len(self._given)
+        empty: list[tuple[int, list[str]]] = []
         for line, row in rows:
             content = "".join(row)
             if width > 1 and (not content or content.isspace()):
-                empty += [line] * (len(row) > 1)  # a line of blanks is an empty line
+                if len(row) > 1:  # a line of blanks is an empty line
+                    empty.append((line, row))
                 continue
-            for number in empty:
-                self._add(number, [""] * width)
+            for blank in empty:
+                self._add(*blank)
             empty.clear()
             self._add(line, row if content.isascii() else [_composed(cell) for cell in row])
         self._refuse_ragged()
@@ -93,7 +95,9 @@ class _Reader:
         kept = {name: column for name, column in zip(names.kept, columns, strict=True) if name is not None}
         notes = [f"{self._name}: {note}" for note in names.notes]
         if empty:
-            notes.append(f"{self._name}: left out at the end, as they are empty: {listed('line', empty)}")
+            notes.append(
+                f"{self._name}: left out at the end, as they are empty: {listed('line', [line for line, _ in empty])}"
+            )
         return Table(self._name, kept, np.array(self._numbers), notes=tuple(notes), index=names.index)
 
     def _add(self, line: int, row: list[str]) -> None:
