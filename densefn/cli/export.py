@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    suffix, usage = FORMATS[arguments.format]
+    suffix, usage, _ = FORMATS[arguments.format]
     if arguments.output and arguments.output.suffix != suffix:
         return fail(f"--output: expected the name of a file that ends in {suffix}, got {arguments.output}")
     try:

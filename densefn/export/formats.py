@@ -21,10 +21,12 @@ class Format(NamedTuple):
     Attributes:
       suffix: of its files.
       usage: the Python that runs a file called FILE.
+      is_program: whether the file computes outputs from rows in their own units.
     """
 
     suffix: str
     usage: str
+    is_program: bool = True
 
 
 FORMATS = {
@@ -35,6 +37,7 @@ from safetensors import safe_open
 with safe_open("FILE", "numpy") as file:
     params = {path: file.get_tensor(path) for path in file.keys()}
 """,
+        is_program=False,
     ),
     "stablehlo": Format(
         ".stablehlo",
@@ -88,7 +91,7 @@ class Export(NamedTuple):
 
     Attributes:
       content: of the file.
-      difference: the largest between its outputs and the model's, in the units of the outputs.
+      difference: the largest between its outputs and the model's of rows that are not rounded, in the outputs' units.
       largest: of the outputs that were compared, without its sign.
       rows: how many were compared.
     """
@@ -104,14 +107,15 @@ def export(model: Model, name: str) -> Export:
 
     The outputs may differ by roundings, relative to the largest before it is given back in its units: 1024 of the
     outputs' dtype, for sums of thousands of terms in another order, and 16 of a narrower one in which a layer computes,
-    for the few of each layer. Giving them back in their units is 4 more, relative to each.
+    for the few of each layer. Giving them back in their units is 4 more, relative to each. The model is given rows of
+    float64, and a program those of its dtype: 4 more, as wide as its numbers are apart where the columns lie.
 
     Args:
       model: the model.
       name: of the format, one of `FORMATS`.
 
     Raises:
-      ExportError: names what of the model the format cannot express.
+      ExportError: names what of the model the format cannot express, or a column that its dtype rounds away.
       CheckError: if the outputs differ by more, or none is finite.
       ModuleNotFoundError: names the package that the format needs.
 
@@ -126,15 +130,22 @@ def export(model: Model, name: str) -> Export:
     """
     # Loaded by those who ask, for each needs a package of its own.
     module = cast("_Module", importlib.import_module(f"densefn.export.{name}"))
-    reference = jax.jit(model.apply)
-    relative = _relative(reference.lower(model.params, model.example(1)).as_text(), model.dtype)
+    examples = [model.example(batch) for batch in _BATCHES]
+    rows, rounded = examples, 0.0
+    if FORMATS[name].is_program:
+        for affine, what in ((model.inputs, "column"), (model.outputs, "target")):
+            if affine:
+                affine.check_spacing(model.dtype, what)
+        rows = [x.astype(model.dtype) for x in examples]
+        rounded = 4 * float(model.inputs.spacing(model.dtype).max(initial=0)) if model.inputs else 0.0
+    program = jax.jit(model.apply).lower(model.params, examples[0].astype(model.dtype))
+    relative = _relative(program.as_text(), model.dtype) + rounded
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{FORMATS[name].suffix}"
         module.write(model, path)
         run = module.read(path)
-        examples = [model.example(batch) for batch in _BATCHES]
-        expected = [np.asarray(reference(model.params, x)) for x in examples]
-        differences = [_compared(model, y, run(x), relative) for x, y in zip(examples, expected, strict=True)]
+        expected = [model.predict(x) for x in examples]
+        differences = [_compared(model, y, run(x), relative) for x, y in zip(rows, expected, strict=True)]
         if not any(np.isfinite(y).any() for y in expected):
             raise CheckError(f"none of the model's outputs for {sum(_BATCHES)} rows is finite")
         largest = max(float(np.max(np.abs(y), initial=0, where=np.isfinite(y))) for y in expected)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -11,6 +12,9 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from densefn.layer import Layer, Shape
+
+_LOST = 2**-10
+"""Of a standard deviation: what the roundings of a program's numbers may take from a column or target."""
 
 
 class ExportError(ValueError):
@@ -24,10 +28,12 @@ class Affine:
     Attributes:
       mean: `[n]`.
       scale: `[n]`.
+      names: of the entries, for messages; without them, their numbers stand there.
     """
 
     mean: Sequence[float]
     scale: Sequence[float]
+    names: Sequence[str] = ()
 
     def arrays(self, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale as arrays `[n]`."""
@@ -42,6 +48,30 @@ class Affine:
         if {len(self.mean), len(self.scale)} != {size}:
             counts = f"{len(self.mean)} and {len(self.scale)}"
             raise ExportError(f"expected a mean and a scale for each of the {size} {what}, got {counts}")
+
+    def spacing(self, dtype: DTypeLike) -> np.ndarray:
+        """How far apart numbers of a dtype are at the mean, in scales `[n]`; infinite where it has no such numbers."""
+        mean, scale = self.arrays(np.float64)
+        limits = np.finfo(dtype)
+        is_held = (np.abs(mean) <= limits.max) & (scale >= limits.tiny) & (scale <= limits.max)
+        with np.errstate(over="ignore"):
+            return np.where(is_held, limits.eps * np.abs(mean) / scale, np.inf)
+
+    def check_spacing(self, dtype: DTypeLike, what: str) -> None:
+        """Checks that a dtype tells the numbers of each entry apart.
+
+        Raises:
+          ExportError: names the entry whose numbers lose more than a thousandth of their scale.
+        """
+        spacing = self.spacing(dtype)
+        if spacing.max(initial=0) > _LOST:
+            worst = int(spacing.argmax())
+            name, mean, scale = repr(self.names[worst]) if self.names else worst, self.mean[worst], self.scale[worst]
+            raise ExportError(
+                f"{what} {name}: {np.dtype(dtype)}, which the file takes, cannot tell numbers apart with a mean of "
+                f"{mean:.6g} and a standard deviation of {scale:.3g}; write them in the data as the distance from "
+                f"{mean:.3g}, or in another unit, and train anew; --format safetensors keeps float64"
+            )
 
 
 @dataclass(frozen=True)
@@ -102,12 +132,25 @@ class Model:
             y = y * scale + mean
         return y
 
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The function, of rows in their own units: means and scales in float64, the layer as it computes."""
+        mean, scale = self.inputs.arrays(np.float64) if self.inputs else (0, 1)
+        y = np.asarray(self._layer(self.params, ((x - mean) / scale).astype(self.dtype)).astype(self.dtype))
+        if not self.outputs:
+            return y
+        mean, scale = self.outputs.arrays(np.float64)
+        return y * scale + mean
+
+    @cached_property
+    def _layer(self) -> Any:
+        return jax.jit(self.layer.apply)
+
     def example(self, batch: int) -> np.ndarray:
-        """Rows such as training sees them: each feature normal, with its mean and its scale."""
+        """Rows of float64 such as training sees them: each feature normal, with its mean and its scale."""
         free = dict.fromkeys(self.axes, 3) | {"batch": batch}
         shape = tuple(free[size] if isinstance(size, str) else size for size in self.axes)
         x = np.random.default_rng(batch).standard_normal(shape)
         if self.inputs:
             mean, scale = self.inputs.arrays(np.float64)
-            x = x * scale + mean
+            return x * scale + mean
         return x.astype(self.dtype)

@@ -52,5 +52,4 @@ def read(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         Affine(tensors[f"{name}/mean"], tensors[f"{name}/scale"]) if f"{name}/mean" in tensors else None
         for name in _AFFINES
     )
-    apply = jax.jit(Model(layer, params, shape, inputs, outputs).apply)
-    return lambda x: np.asarray(apply(params, x))
+    return Model(layer, params, shape, inputs, outputs).predict

@@ -30,7 +30,7 @@ def take(run: Path) -> tuple[Model, Preparation | None]:
     if not in_run:
         return Model(layer, params, shape), None
     preparation = read_preparation(path.with_name(folder.PREPARATION))
-    inputs = Affine(preparation.mean, preparation.scale)
+    inputs = Affine(preparation.mean, preparation.scale, preparation.features)
     mean, scale = preparation.target_mean, preparation.target_scale
-    outputs = None if mean is None or scale is None else Affine(mean, scale)
+    outputs = None if mean is None or scale is None else Affine(mean, scale, preparation.targets)
     return Model(layer, params, shape, inputs, outputs), preparation

@@ -196,3 +196,15 @@ def test_help_shows_how_each_file_is_run(capsys):
     out = capsys.readouterr().out
     for made in FORMATS.values():
         assert all(f"  {line}\n" in out for line in made.usage.splitlines())
+
+
+def test_a_column_that_float32_rounds_away_is_named(run, capsys):
+    prepared = json.loads((run / "preparation.json").read_text())
+    prepared["mean"][2] += 1.7e9
+    (run / "preparation.json").write_text(json.dumps(prepared))
+    seal(run)
+    status, message = failed(capsys, str(run), "--format", "onnx")
+    assert status == 2
+    assert message.startswith("column 'bmi': float32, which the file takes")
+    assert not (run / "model.onnx").exists()
+    assert main(["export", str(run), "--format", "safetensors"]) == 0

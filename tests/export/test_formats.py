@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Sequential
-from densefn.export import FORMATS, Affine, CheckError, ExportError, Model, export, onnx
+from densefn.export import FORMATS, Affine, CheckError, ExportError, Model, export, onnx, safetensors
 from tests.export.cases import NARROW, model
 
 # Keras's variables are arrays in the way of NumPy 1.
@@ -76,3 +76,42 @@ def test_means_and_scales_go_with_the_shape(affine, message):
     layer = Dense(3)
     with pytest.raises(ExportError, match=message):
         Model(layer, layer.init(jax.random.key(0), (None, 4)), (None, 4), **affine)
+
+
+@pytest.mark.parametrize("name", ["keras", "onnx", "stablehlo"])
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        ("inputs", r"column .seconds.: float32, .* a mean of 1\.7e\+09 and a standard deviation of 25;"),
+        ("outputs", r"target 'seconds': .* a mean of 1\.7e\+09"),
+    ],
+)
+def test_a_column_that_float32_rounds_away_is_refused(name, side, message):
+    affine = Affine((0, 1.7e9), (1, 25.0), ("one", "seconds"))
+    with pytest.raises(ExportError, match=message):
+        export(model(Dense(2), (None, 2), **{side: affine}), name)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(1e39, 1e38), (0, 1e-40), (1e300, 1e-300)])
+def test_a_column_beyond_float32_is_refused(mean, scale):
+    with pytest.raises(ExportError, match="column 0: "):
+        export(model(Dense(2), (None, 1), inputs=Affine((mean,), (scale,))), "onnx")
+
+
+def test_safetensors_keeps_what_float32_rounds_away(tmp_path):
+    made = model(Dense(1), (None, 1), inputs=Affine((1.7e9,), (25.0,)), outputs=Affine((1.7e9,), (25.0,)))
+    assert export(made, "safetensors").difference == 0
+    safetensors.write(made, tmp_path / "model.safetensors")
+    rows = np.array([[1.7e9 - 25], [1.7e9 + 50]])
+    kernel = np.asarray(made.params["kernel"], np.float64)
+    expected = 1.7e9 + 25 * (np.array([[-1.0], [2.0]]) @ kernel)
+    # A rounding of float32 in the kernel's product, of some units of 25.
+    np.testing.assert_allclose(safetensors.read(tmp_path / "model.safetensors")(rows), expected, rtol=0, atol=1e-4)
+
+
+def test_the_difference_is_that_of_rows_which_are_not_rounded():
+    made = model(Dense(1), (None, 1), inputs=Affine((2008.0,), (1.3,)))
+    x = np.concatenate([made.example(1), made.example(7)])
+    lost = (x.astype(np.float32) - x) / 1.3 @ np.asarray(made.params["kernel"], np.float64)
+    # The mean is exact in float32; what follows the difference rounds less than 1e-6.
+    assert export(made, "onnx").difference == pytest.approx(np.abs(lost).max(), abs=1e-6)

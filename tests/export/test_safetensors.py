@@ -25,7 +25,7 @@ def test_layer_and_parameters_come_back(name, tmp_path):
     assert from_dict(json.loads(metadata["layer"])) == layer
     assert tuple(json.loads(metadata["input_shape"])) == shape
     x = rows(shape, 7)
-    np.testing.assert_array_equal(read(tmp_path / "model.safetensors")(x), jax.jit(made.apply)(made.params, x))
+    np.testing.assert_array_equal(read(tmp_path / "model.safetensors")(x), jax.jit(layer.apply)(made.params, x))
 
 
 def test_tensors_have_their_paths_and_dtypes(tmp_path):
