@@ -1,12 +1,14 @@
 """What columns and targets are taken for, by what their cells look like."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from densefn.training import data
-from densefn.training.data import ArrayFile, TableFile
-from densefn.values import TableError
+from densefn.training.data import ArrayFile, Preparation, TableFile
+from densefn.values import TableError, build
 
 ROWS = 40
 
@@ -102,3 +104,84 @@ def test_one_hot_targets_are_refused_naming_argmax(load, tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones((9, 2)), y=np.eye(3)[np.arange(9) % 3])
     with pytest.raises(TableError, match=r"the targets y are one-hot.*numpy\.argmax"):
         data.load(ArrayFile(str(tmp_path / "a.npz")))
+
+
+@pytest.mark.parametrize("cell", ["?", "#N/A", "-", " - ", "NULL"])
+def test_gaps_as_people_write_them(cell, load):
+    numbers = [str(number) for number in range(ROWS - 8)] + [cell] * 8
+    words = (["Rome", "Oslo", cell, "-x", "2-1"] * ROWS)[:ROWS]
+    dataset = load({"number": numbers, "word": words}, missing_indicator=True)
+    features = ["x", "number", "number missing", "word=-x", "word=2-1", "word=Oslo", "word=Rome"]
+    assert dataset.preparation.features == [*features, "word missing", "word other"]
+    with pytest.raises(TableError, match="column 'y': the target is missing"):
+        load({"y": [cell, *range(1, ROWS)]})
+
+
+@pytest.mark.parametrize("given", ["-999", -999, -999.0, ["-999.0", "Unknown"], [-999, "unknown"]])
+@pytest.mark.parametrize("dtype", [pl.String, pl.Int64, pl.Float32, pl.Float64])
+def test_missing_values_are_those_of_the_config_in_every_kind_of_column(given, dtype, tmp_path):
+    numbers = np.where(np.arange(ROWS) % 4, np.arange(ROWS), -999)
+    cells = pl.Series(numbers).cast(dtype)
+    code = pl.Series(np.where(np.arange(ROWS) % 3, np.arange(ROWS) % 3, -999)).cast(dtype)
+    pl.DataFrame({"number": cells, "code": code, "y": np.arange(ROWS) / 4}).write_parquet(tmp_path / "a.parquet")
+    settings = TableFile(
+        str(tmp_path / "a.parquet"), "y", categorical="code", missing_values=given, missing_indicator=True
+    )
+    preparation = data.load(settings).preparation
+    features = ["number", "number missing", "code=1", "code=2", "code missing", "code other"]
+    assert preparation.features == features
+    encoded = preparation.encode(settings.read())
+    np.testing.assert_array_equal(encoded[:, 1], numbers == -999)
+    np.testing.assert_array_equal(encoded[:, 4], np.arange(ROWS) % 3 == 0)
+    assert build(Preparation, json.loads(json.dumps(preparation.to_table()))) == preparation
+    with pytest.raises(TableError, match="column 'number': the target is missing"):
+        data.load(TableFile(str(tmp_path / "a.parquet"), "number", missing_values=given, task="regression"))
+
+
+def test_a_float32_gap_is_the_nearest_number_of_float32(tmp_path):
+    cells = pl.Series(np.where(np.arange(ROWS) % 4, np.arange(ROWS), -999.9), dtype=pl.Float32)
+    pl.DataFrame({"x": cells, "y": np.arange(ROWS) / 4}).write_parquet(tmp_path / "a.parquet")
+    dataset = data.load(TableFile(str(tmp_path / "a.parquet"), "y", missing_values=-999.9, missing_indicator=True))
+    assert dataset.preparation.features == ["x", "x missing"]
+
+
+def test_a_preparation_without_gaps_reads_as_it_was_fitted(load):
+    preparation = load({"word": (["Rome", "?"] * ROWS)[:ROWS]}, missing_values="na").preparation
+    table = preparation.to_table()
+    assert table.pop("gaps") == ["na"]
+    old = build(Preparation, table)
+    assert old.gaps == ("na", "n/a", "nan", "null", "none")
+    rows = data.Table("new.csv", {"x": pl.Series([1.0, 2.0]), "word": pl.Series(["?", "none"])})
+    np.testing.assert_array_equal(old.encode(rows)[:, 1:], [[1, 0, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("given", [True, [["a"]], {"a": 1}, [None]])
+def test_missing_values_that_are_no_cells_are_refused(given):
+    with pytest.raises((TypeError, ValueError), match="expected a (string or a number|list)"):
+        TableFile("a.csv", "y", missing_values=given)
+
+
+def test_nan_that_counts_as_a_cell_is_no_number(load):
+    with pytest.raises(TableError, match="column 'x': expected a number, got 'NaN'"):
+        load({"x": ["NaN", *range(1, ROWS)]}, missing_values=[])
+
+
+@pytest.mark.parametrize("name", ["none", "NA", "null", "-"])
+def test_a_class_may_have_the_name_of_a_gap(name, load, tmp_path):
+    kinds = ([name, "one", "two"] * ROWS)[:ROWS]
+    message = f"column 'kind': the target is missing.*'{name}' counts as missing: data.missing_values = \\[\\] changes"
+    with pytest.raises(TableError, match=message):
+        load({"kind": kinds}, "kind")
+    assert load({"kind": kinds}, "kind", missing_values=[]).preparation.classes == tuple(sorted(kinds[:3]))
+    with pytest.raises(
+        TableError, match="a.csv:2: column 'kind': the target is missing; fill it in or take the row out$"
+    ):
+        load({"kind": ["", *kinds[1:]]}, "kind", missing_values=[])
+    np.savez(tmp_path / "a.npz", x=np.ones((ROWS, 2)), y=np.array(kinds))
+    with pytest.raises(TableError, match=f"'{name}' counts as missing: write another name for a class"):
+        data.load(ArrayFile(str(tmp_path / "a.npz")))
+
+
+def test_the_cells_that_count_as_a_missing_target_are_named(load):
+    with pytest.raises(TableError, match="is missing here and in lines 3, 5; fill.*; '-', 'NA' count as missing: data"):
+        load({"y": ["NA", "-", 3, "", *range(4, ROWS)]})

@@ -7,15 +7,26 @@ from typing import Annotated, Any
 import numpy as np
 
 from densefn import checks
-from densefn.training.data import files, fit
+from densefn.training.data import cells, files, fit
 from densefn.training.data.preparation import Preparation
 from densefn.training.data.section import Data
-from densefn.training.data.table import Table, blaming, nfc
+from densefn.training.data.table import GAPS, Table, blaming, nfc
 
 
 def _names(given: Any) -> tuple[str, ...]:
     """Names, of which one may stand alone."""
     return tuple(map(nfc, (given,) if isinstance(given, str) else checks.several(checks.text)(given)))
+
+
+def _gaps(given: Any) -> tuple[str, ...]:
+    """Cells, of which one may stand alone."""
+    return checks.several(_gap)([given] if isinstance(given, str | int | float) else given)
+
+
+def _gap(given: Any) -> str:
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise TypeError(f"expected a string or a number, got {given!r}")
+    return cells.content_of(nfc(str(given))).lower()
 
 
 def _targets(given: Any) -> tuple[str, ...]:
@@ -67,6 +78,7 @@ class TableFile(FileData):
       ignore: names of columns that are no input.
       categorical: names of columns that are categories though they hold numbers.
       missing: what stands for missing numbers: the "mean" or the "median" of the training rows.
+      missing_values: the cells that count as missing beside an empty one, text or numbers, whatever their case.
       missing_indicator: whether a column that says where a number was missing is put beside each one with gaps.
       rare: a category of fewer training rows than this counts as one that training did not see.
     """
@@ -75,6 +87,7 @@ class TableFile(FileData):
     ignore: Annotated[tuple[str, ...], _names] = ()
     categorical: Annotated[tuple[str, ...], _names] = ()
     missing: Annotated[str, checks.choice("mean", "median")] = "mean"
+    missing_values: Annotated[tuple[str, ...], _gaps] = GAPS
     missing_indicator: Annotated[bool, checks.flag] = False
     rare: Annotated[int, checks.whole(minimum=1)] = 2
 
@@ -88,7 +101,7 @@ class TableFile(FileData):
     def fit(self, table: Table, train: np.ndarray) -> Preparation:
         gaps = fit.Gaps(self.missing, self.missing_indicator, self.rare)
         columns = {"targets": self.target, "ignore": self.ignore, "categorical": self.categorical}
-        return fit.fit_table(table, train, **columns, task=self.task, gaps=gaps)
+        return fit.fit_table(replace(table, gaps=self.missing_values), train, **columns, task=self.task, gaps=gaps)
 
 
 class ArrayFile(FileData):

@@ -1,6 +1,6 @@
 """Cells as numbers, truth values or text; a gap is NaN or null.
 
-A cell of text is a gap if it is empty or one of `GAPS`, whatever its case; spaces around it do not count.
+A cell is a gap if it is empty or one of the table's `gaps`, whatever its case; spaces around it do not count.
 """
 
 import math
@@ -13,7 +13,6 @@ import polars as pl
 
 from densefn.training.data.table import DataError, Table
 
-GAPS = ("", "na", "n/a", "nan", "null", "none")
 LARGEST = float(np.finfo(np.float32).max)
 
 _TIME = r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[ap]\.?m\.?)?( ?(z|utc|gmt|[+-]\d\d:?\d\d))?"
@@ -29,6 +28,7 @@ _SIGNS = "$€£¥%‰°"
 _MARKED = re.compile(
     rf"[-+]?[{_SIGNS}]? ?[-+]?\d[\d.,' ]*([{_SIGNS}]| [a-zµ{_SIGNS}]{{1,4}}|[kmc]?m|[km]?g|lbs?)?", re.IGNORECASE
 )
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf")
 _WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
 _CODE = re.compile(r"0\d+|-?\d{16,}")
 _FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
@@ -47,6 +47,9 @@ def numbers(table: Table, name: str) -> np.ndarray:
         values = series.cast(pl.Float64).to_numpy().astype(np.float64)
     else:
         raise _unusable(table, name)
+    if gaps := [float(gap) for gap in table.gaps if _NUMBER.fullmatch(gap)]:
+        same = np.float32 if series.dtype == pl.Float32 else np.float64
+        values = np.where(np.isin(values, np.array(gaps, same).astype(np.float64)), np.nan, values)
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
     if len(beyond):
         got = str(series[int(beyond[0])])[:40]
@@ -59,19 +62,22 @@ def text(table: Table, name: str) -> pl.Series:
     series = table.series(name)
     if series.dtype.is_float():
         return canonical(numbers(table, name))
-    if series.dtype == pl.Boolean or series.dtype.is_integer():
-        return series.cast(pl.String)
-    if series.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+    is_text = series.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean)
+    if not (is_text or series.dtype.is_integer()):
         raise _unusable(table, name)
     cells = series.cast(pl.String).to_list()
-    contents = {cell: _content(cell) for cell in set(cells)}
+    contents = {cell: _content(table, cell) for cell in set(cells)}
     return pl.Series([contents[cell] for cell in cells], dtype=pl.String)
 
 
-def _content(cell: str | None) -> str | None:
-    """A cell without the spaces around it, 1.0 as 1; None where it is a gap."""
-    stripped = "" if cell is None else cell.strip()
-    return None if stripped.lower() in GAPS else _WHOLE.sub(r"\1", stripped)
+def _content(table: Table, cell: str | None) -> str | None:
+    content = "" if cell is None else content_of(cell)
+    return None if not content or content.lower() in table.gaps else content
+
+
+def content_of(cell: str) -> str:
+    """A cell without the spaces around it, 1.0 as 1."""
+    return _WHOLE.sub(r"\1", cell.strip())
 
 
 def _parsed(table: Table, name: str) -> np.ndarray:
@@ -86,10 +92,10 @@ def _parsed(table: Table, name: str) -> np.ndarray:
     if not len(rest):
         return values
     cells = series.to_list()
-    contents = pl.Series([_content(cells[row]) for row in rest], dtype=pl.String)
+    contents = pl.Series([_content(table, cells[row]) for row in rest], dtype=pl.String)
     parsed = contents.cast(pl.Float64, strict=False)
     for row, content, number in zip(rest, contents, parsed, strict=True):
-        if content is not None and number is None:
+        if content is not None and (number is None or math.isnan(number)):
             raise table.error(int(row), name, f"expected a number, got {short(content)}")
     values = values.copy()
     values[rest] = parsed.to_numpy()
@@ -146,8 +152,8 @@ def _kind_of_text(counts: Counter[str | None]) -> str:
         return "flag"
     if _count(counts, [cell for cell in cells if _DATE.fullmatch(cell)]) > counts.total() / 2:
         return "date"
-    read = pl.Series(cells, dtype=pl.String).cast(pl.Float64, strict=False)
-    found = _count(counts, [cell for cell, number in zip(cells, read, strict=True) if number is not None])
+    read = pl.Series(cells, dtype=pl.String).cast(pl.Float64, strict=False).to_numpy()
+    found = _count(counts, [cell for cell, number in zip(cells, read, strict=True) if not math.isnan(number)])
     if found > counts.total() / 2:
         return "number"
     return "marked" if _count(counts, filter(_MARKED.fullmatch, cells)) > counts.total() / 2 else "text"

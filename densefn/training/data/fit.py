@@ -126,7 +126,7 @@ def _with_scale(
         found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
     mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
-    return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target)
+    return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
 
 
 class _Moments(NamedTuple):
@@ -180,7 +180,10 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     try:
         values = (cells.numbers if kind == "number" else cells.flags)(table, name)[train]
     except DataError as error:
-        hint = f"{name!r} is taken for numbers; name it in data.categorical if it is not, or in data.ignore"
+        hint = (
+            f"{name!r} is taken for numbers; name the cell in data.missing_values if it is a gap, or the column in "
+            "data.categorical or data.ignore"
+        )
         raise DataError(f"{error}; {hint}") from None
     present = values[~np.isnan(values)]
     if not len(present):

@@ -1,6 +1,7 @@
 """What stands between raw rows and a model, fitted on the training rows alone."""
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ class Preparation(Value):
       scale: by which each encoded column is divided; 1 where it is not standardised, or constant.
       target: what the model says of a row.
       left_out: of the columns that say nothing of the training rows, a line each.
+      gaps: the cells that count as missing, as of `Table`; the default is that of runs which do not say.
     """
 
     columns: Annotated[tuple[Column, ...], checks.several(as_column)]
@@ -31,6 +33,7 @@ class Preparation(Value):
     scale: Annotated[tuple[float, ...], checks.several(checks.number(above=0))]
     target: Annotated[Target, as_target]
     left_out: Annotated[tuple[str, ...], checks.several(checks.text)] = ()
+    gaps: Annotated[tuple[str, ...], checks.several(checks.text)] = ("na", "n/a", "nan", "null", "none")
 
     def check_together(self) -> None:
         if not self.columns:
@@ -70,7 +73,7 @@ class Preparation(Value):
         Raises:
           DataError: names row and column of what does not go with the training rows.
         """
-        return encode(self.columns, table)
+        return encode(self.columns, replace(table, gaps=self.gaps))
 
     def inputs(self, table: Table) -> np.ndarray:
         """Raw rows as a model takes them, `(encode(table) - mean) / scale`, `[rows, features]` of float32.
@@ -97,7 +100,7 @@ class Preparation(Value):
         Raises:
           DataError: names the row of a missing target, or of a class that the training rows do not have.
         """
-        return self.target.labels(table)
+        return self.target.labels(replace(table, gaps=self.gaps))
 
     def decode(self, outputs: np.ndarray) -> Decoded:
         """A model's outputs in the target's own terms: names of classes with probabilities, or numbers in its units."""

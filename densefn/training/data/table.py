@@ -13,6 +13,9 @@ import polars as pl
 
 from densefn.values import find
 
+GAPS = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-")
+"""Cells that count as missing unless others are named, as an empty cell does; their case does not count."""
+
 _NUMBERS_AT_ONCE = 2**18
 _ROWS_AT_ONCE = 2**10
 
@@ -50,6 +53,7 @@ class Table:
       rows: the number of each row in the file, from 0; None where they are all of its rows.
       notes: what was decided about the file on the reader's behalf, a line each.
       index: names of columns that only number the rows, and so are no inputs.
+      gaps: the cells that count as missing beside an empty one, in lower case, whole numbers without a point.
     """
 
     path: str
@@ -58,6 +62,7 @@ class Table:
     rows: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = GAPS
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

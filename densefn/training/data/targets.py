@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ def class_texts(table: Table, name: str, form: str, column: int | None = None) -
             raise table.refused(f"{name}: expected one class a row, got the shape {list(array.shape)}")
         if array.dtype.kind in "iuf":
             return cells.canonical(array)
-        table = Table(table.path, {name: pl.Series(array.astype(str))})
+        table = replace(table, columns={name: pl.Series(array.astype(str))})
     if form in ("number", "index"):
         return cells.canonical(cells.numbers(table, name))
     text = cells.text(table, name)
@@ -177,11 +178,27 @@ def target_numbers(table: Table, names: tuple[str, ...], column: int | None = No
 
 
 def refuse_gaps(table: Table, name: str, gaps: np.ndarray) -> None:
-    """Raises `DataError` where a target is missing."""
+    """Raises `DataError` where a target is missing; says which cells count as that."""
     rows = np.flatnonzero(gaps).tolist()
     if rows:
         others = f" here and in {table.places(rows[1:])}" if rows[1:] else ""
-        raise table.error(rows[0], name, f"the target is missing{others}; fill it in or take the row out")
+        fix = "fill it in or take the row out"
+        if written := _written(table, name, rows):
+            texts = f"{', '.join(map(cells.short, written[:5]))}{', ...' * (len(written) > 5)}"
+            change = "write another name for a class" if table.has_arrays else "data.missing_values = [] changes that"
+            fix += f"; {texts} {'count' if written[1:] else 'counts'} as missing: {change}"
+        raise table.error(rows[0], name, f"the target is missing{others}; {fix}")
+
+
+def _written(table: Table, name: str, rows: list[int]) -> list[str]:
+    """What stands in some cells of a column, or of an array of text, once each; without NaN and empty cells."""
+    if not table.has_arrays:
+        found = table.series(name)[rows].to_list()
+    elif (array := table.array(name)).dtype.kind == "U":
+        found = array[rows].ravel().tolist()
+    else:
+        found = []
+    return sorted({str(cell).strip() for cell in found if cell is not None} - {"", "nan"})
 
 
 def _of_array(table: Table, name: str, column: int | None) -> np.ndarray:
