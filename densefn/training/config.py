@@ -28,9 +28,12 @@ from densefn.training.stopping import EarlyStopping
 from densefn.training.toml_text import KeyPath, line_of, parsed, value_of
 from densefn.values import TableError, Value, build, dotted
 
+_MOST_MISTAKES = 20
+"""That a message lists."""
+
 
 class ConfigError(ValueError):
-    """All the mistakes of a config, one a line, each with its place."""
+    """The mistakes of a config, one a line, each with its place; of more than 20 the first, and how many there are."""
 
 
 def _model(given: Any) -> Layer:
@@ -150,7 +153,7 @@ class ConfigFile:
         """The config that the file describes.
 
         Raises:
-          ConfigError: with all mistakes at once, as `file:line: path: what was expected`.
+          ConfigError: with its mistakes, each as `file:line: path: what was expected`.
         """
         with self.locating():
             return build(Config, self.table)
@@ -161,7 +164,9 @@ class ConfigFile:
         try:
             yield
         except TableError as error:
-            lines = (f"{self._place(problem.path)}: {problem}" for problem in error.problems)
+            lines = [f"{self._place(problem.path)}: {problem}" for problem in error.problems[:_MOST_MISTAKES]]
+            if more := len(error.problems) - len(lines):
+                lines.append(f"{self.path}: and {more:,} more")
             raise ConfigError("\n".join(lines)) from None
 
     def _place(self, path: KeyPath) -> str:

@@ -2,8 +2,8 @@
 
 import re
 import tomllib
-from bisect import bisect_left
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 KeyPath = tuple[str | int, ...]
@@ -11,41 +11,114 @@ KeyPath = tuple[str | int, ...]
 _SHORT_NUMBER = r"[-+]?(\.\d+|\d+\.)([eE][-+]?\d+)?"
 
 
+# Strings of several lines (which may end with two quotes more), strings, comments, marks, and what is between them.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|'
+    r"'''.*?'{3,5}|"
+    r'"(?:\\.|[^"\\])*"|'
+    r"'[^']*'|#[^\n]*|[\n\[\]{},=.]|[^\s\[\]{},=.\"'#]+",
+    re.DOTALL,
+)
+
+
 def line_of(text: str, path: KeyPath) -> int:
     """The line on which a path stands in a TOML text; of a path that is not there, the nearest one above it."""
-    table = parsed(text)
-    while not _exists(table, path):
+    lines = _lines(text)
+    while path not in lines:
         path = path[:-1]
-    if not path:
-        return 1
-    lines, statements = text.split("\n"), _statements(text)
-
-    def reaches(statement: tuple[int, int]) -> bool:
-        return _exists(_parsed_until(text, statement[1]), path)
-
-    start, end = statements[bisect_left(statements, True, key=reaches)]
-    key = re.compile(rf"\b{re.escape(str(path[-1]))}\b\s*=")
-    inside = [number for number in range(start, end) if key.search(lines[number])]
-    return (inside[0] if len(inside) == 1 else start) + 1
+    return lines[path]
 
 
 @lru_cache(maxsize=1)
-def _statements(text: str) -> list[tuple[int, int]]:
-    """The lines at which each statement of a TOML text begins and ends; each is TOML by itself."""
-    lines, statements, start = text.split("\n"), [], 0
-    for end in range(1, len(lines) + 1):
-        try:
-            parsed("\n".join(lines[start:end]))
-        except tomllib.TOMLDecodeError:  # the middle of a statement of several lines
+def _lines(text: str) -> dict[KeyPath, int]:
+    """The line on which each path of a TOML text begins."""
+    lines: dict[KeyPath, int] = {(): 1}
+    last: dict[KeyPath, int] = {}  # the number of the last table in each array of tables
+    tokens = _Tokens(text)
+    table: KeyPath = ()
+    while tokens.next:
+        if tokens.skipped("\n"):
             continue
-        statements.append((start, end))
-        start = end
-    return statements
+        if tokens.next != "[":
+            _pair(tokens, table, lines)
+            continue
+        is_array = tokens.skipped("[") == 2
+        table, keys = (), _keys(tokens)
+        for i, key in enumerate(keys):
+            table = (*table, key)
+            lines.setdefault(table, tokens.line)
+            if is_array and i == len(keys) - 1:
+                last[table] = last.get(table, -1) + 1
+            if table in last:
+                table = (*table, last[table])
+                lines.setdefault(table, tokens.line)
+        tokens.skipped("]")
+    return lines
 
 
-@lru_cache(maxsize=1024)
-def _parsed_until(text: str, end: int) -> dict[str, Any]:
-    return parsed("\n".join(text.split("\n")[:end]))
+class _Tokens:
+    """The tokens of a text without its comments, one after the other.
+
+    Attributes:
+      next: the token that is to come; "" at the end.
+      line: on which it stands.
+    """
+
+    def __init__(self, text: str):
+        self._matches = _TOKEN.finditer(text)
+        self.next, self.line = "\n", 0
+        self.take()
+
+    def take(self) -> str:
+        """The next token."""
+        taken = self.next
+        self.line += taken.count("\n")
+        self.next = next((match[0] for match in self._matches if match[0][0] != "#"), "")
+        return taken
+
+    def skipped(self, token: str) -> int:
+        """How many there are of a token, which are taken."""
+        number = 0
+        while self.next == token:
+            self.take()
+            number += 1
+        return number
+
+
+def _keys(tokens: _Tokens) -> list[str]:
+    keys = []
+    while tokens.skipped(".") or not keys:
+        key = tokens.take()
+        keys.append(next(iter(parsed(f"{key} = 0"))) if key[0] in "\"'" else key)
+    return keys
+
+
+def _pair(tokens: _Tokens, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    line = tokens.line
+    for key in _keys(tokens):
+        path = (*path, key)
+        lines.setdefault(path, line)
+    tokens.skipped("=")
+    _value(tokens, path, lines)
+
+
+def _value(tokens: _Tokens, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    if tokens.next not in ("[", "{"):
+        while tokens.next not in ("", "\n", ",", "]", "}"):
+            tokens.take()
+        return
+    is_list = tokens.take() == "["
+    for index in count():
+        while tokens.next in ("\n", ","):
+            tokens.take()
+        if tokens.next in ("]", "}"):
+            break
+        if is_list:
+            lines.setdefault((*path, index), tokens.line)
+            _value(tokens, (*path, index), lines)
+        else:
+            _pair(tokens, path, lines)
+    tokens.take()
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -58,15 +131,6 @@ def parsed(text: str) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise tomllib.TOMLDecodeError(str(error).partition(";")[0]) from None
-
-
-def _exists(table: Any, path: KeyPath) -> bool:
-    for part in path:
-        try:
-            table = table[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
 
 
 def value_of(text: str) -> Any:

@@ -13,6 +13,7 @@ from densefn.training import config
 from densefn.training.config import Config, ConfigError, Train
 from densefn.training.data import Bundled
 from densefn.training.optimizer import OPTIMIZERS, Call
+from densefn.values import dotted
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -159,15 +160,69 @@ def test_lines_of_paths(text, path, line):
     assert config.line_of(text, path) == line
 
 
-def test_a_mistake_in_each_of_many_layers_is_told_at_once(write, monkeypatch):
-    text = GOOD.replace("[optimizer]", "[[model.layers]]\nunits = 0\n\n" * 100 + "[optimizer]")
+def test_a_thousand_mistakes_are_found_in_one_reading(write, monkeypatch):
+    text = GOOD.replace("[optimizer]", "[[model.layers]]\nunits = 0\n\n" * 1000 + "[optimizer]")
     parsed, loads = [], tomllib.loads
     monkeypatch.setattr(tomllib, "loads", lambda text: parsed.append(len(text)) or loads(text))
     with pytest.raises(ConfigError) as error:
         config.load(write(text))
-    assert len(str(error.value).splitlines()) == 100
-    # Bisection parses the text once for each mistake or so. A search line by line did for each mistake and line.
-    assert sum(parsed) < 500 * len(text)
+    lines = str(error.value).splitlines()
+    first = text[: text.index("units = 0")].count("\n") + 1
+    assert all(f"some.toml:{first + 3 * i}: model.layers[{i + 2}].units: " in lines[i] for i in range(20))
+    assert lines[20:] == [f"{lines[0].split(':')[0]}: and 980 more"]
+    assert sum(parsed) < 2 * len(text)
+
+
+def test_every_path_of_a_text_has_its_line():
+    text = """# a = 1
+"q.r".c = "# [t]" # x
+d = 1979-05-27 07:32:00
+e = [1.5, [2, { x = 3, y.z = 4 }], # c
+  '''
+  [no]
+  ''', {},
+
+  5]
+g = "a\\"b"
+[h.i]
+j = true
+[[k]]
+[[k.m]]
+[[k.m]]
+n = \"\"\"
+o = 1\"\"\"\"\"
+[k.'p']
+[[ k ]]
+[k . "m 1"]
+"""
+    lines = {
+        1: [""],
+        2: ["q.r", "q.r.c"],
+        3: ["d"],
+        5: ["e[2]"],
+        7: ["e[3]"],
+        9: ["e[4]"],
+        10: ["g"],
+        11: ["h", "h.i"],
+        4: ["e", "e[0]", "e[1]", "e[1][0]", "e[1][1]", "e[1][1].x", "e[1][1].y", "e[1][1].y.z"],
+        12: ["h.i.j"],
+        13: ["k", "k[0]"],
+        14: ["k[0].m", "k[0].m[0]"],
+        15: ["k[0].m[1]"],
+        16: ["k[0].m[1].n"],
+        18: ["k[0].p"],
+        19: ["k[1]"],
+        20: ["k[1].m 1"],
+    }
+
+    def paths(table, path=()):
+        yield path
+        items = table.items() if isinstance(table, dict) else enumerate(table) if isinstance(table, list) else ()
+        for key, inner in items:
+            yield from paths(inner, (*path, key))
+
+    found = {dotted(path): config.line_of(text, path) for path in paths(tomllib.loads(text))}
+    assert found == {path: line for line, several in lines.items() for path in several}
 
 
 class TestOverrides:
