@@ -89,10 +89,20 @@ def _check_model(plan: Plan) -> None:
                     ("model",),
                     f"expected {outputs} outputs for the {rows.outputs} {kind} of {plan.config.data.title}, "
                     f"got the output shape {shape}; set the units of the last layer to {outputs}, as "
-                    f"{type(plan.loss).__name__} needs",
+                    f"{type(plan.loss).__name__} needs{_other_task(plan)}",
                 )
             ]
         )
+
+
+def _other_task(plan: Plan) -> str:
+    """That a target may have been taken for what it is not, if its numbers leave it open."""
+    target = plan.dataset.preparation.target
+    if not isinstance(plan.config.data, data.FileData) or len(target.titles) > 1:
+        return ""
+    if not isinstance(target, data.Classes):
+        return ', or data.task to "classification" if the numbers are classes'
+    return ', or data.task to "regression" if the classes are amounts' if target.form == "number" else ""
 
 
 def _check_step(plan: Plan) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from densefn.training import data
+from densefn.training import data, loop
+from densefn.training.config import Config
 from densefn.training.data import ArrayFile, Preparation, TableFile
 from densefn.values import TableError, build
 
@@ -185,3 +186,29 @@ def test_a_class_may_have_the_name_of_a_gap(name, load, tmp_path):
 def test_the_cells_that_count_as_a_missing_target_are_named(load):
     with pytest.raises(TableError, match="is missing here and in lines 3, 5; fill.*; '-', 'NA' count as missing: data"):
         load({"y": ["NA", "-", 3, "", *range(4, ROWS)]})
+
+
+def test_classes_that_are_mostly_numbers(load):
+    codes = (["1", "2", "3.0", "other"] * ROWS)[:ROWS]
+    dataset = load({"code": codes}, "code", task="classification")
+    assert dataset.preparation.classes == ("1", "2", "3", "other")
+    rows = data.Table("new.csv", {"code": pl.Series([3.0, 1.0])})
+    np.testing.assert_array_equal(dataset.preparation.labels(rows), [2, 0])
+    with pytest.raises(TableError, match="a.csv:5: column 'code': expected a number, got 'other'; data.task = \"class"):
+        load({"code": codes}, "code")
+
+
+@pytest.mark.parametrize(
+    ("target", "units", "message"),
+    [
+        ([1 + n % 5 for n in range(ROWS)], 1, 'to 5, as CrossEntropy needs, or data.task to "regression" if'),
+        ([n // 2 for n in range(ROWS)], 20, 'to 1, as SquaredError needs, or data.task to "classification" if'),
+        (["one", "two", "three", "four"] * (ROWS // 4), 1, "to 4, as CrossEntropy needs$"),
+    ],
+)
+def test_a_wrong_number_of_outputs_names_the_other_task(target, units, message, tmp_path):
+    pl.DataFrame({"x": range(ROWS), "y": target}).write_csv(tmp_path / "a.csv")
+    table = {"data": {"path": str(tmp_path / "a.csv"), "target": "y"}, "model": {"layers": [{"units": units}]}}
+    rest = {"optimizer": {"name": "sgd", "learning_rate": 0.1}, "train": {"epochs": 1}}
+    with pytest.raises(TableError, match=message):
+        loop.prepare(build(Config, {**table, **rest}))

@@ -6,7 +6,7 @@ A cell is a gap if it is empty or one of the table's `gaps`, whatever its case; 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -171,13 +171,15 @@ def are_codes(table: Table, name: str) -> bool:
 
 def marked(table: Table, name: str) -> tuple[int, str]:
     """The first cell of a column that is a number with signs or a unit, and its row."""
+    return next((row, cell) for row, cell in odd(table, name) if _MARKED.fullmatch(cell))
+
+
+def odd(table: Table, name: str) -> Iterator[tuple[int, str]]:
+    """The cells of a column that are no numbers, each after its row."""
     cells = text(table, name)
-    are_numbers = cells.cast(pl.Float64, strict=False).is_not_null()
-    return next(
-        (row, cell)
-        for row, (cell, is_number) in enumerate(zip(cells, are_numbers, strict=True))
-        if cell is not None and not is_number and _MARKED.fullmatch(cell)
-    )
+    for row, (cell, number) in enumerate(zip(cells, cells.cast(pl.Float64, strict=False), strict=True)):
+        if cell is not None and number is None:
+            yield row, cell
 
 
 def _unusable(table: Table, name: str) -> DataError:

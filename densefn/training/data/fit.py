@@ -228,6 +228,11 @@ def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task:
             row, name, f"expected a number or a class, got {cell!r}; write numbers without signs, units and commas, as "
             '1234.5; data.task = "classification" takes them for classes',
         )  # fmt: skip
+    mixed = None if others or kind != "number" else next(cells.odd(table, name), None)
+    if mixed and task is None:
+        row, cell = mixed
+        got = f"expected a number, got {cells.short(cell)}"
+        raise table.error(row, name, f'{got}; data.task = "classification" takes the column for classes')
     if others and task == "classification":
         raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
     if task is None:
@@ -237,7 +242,7 @@ def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task:
         task = "regression" if of_numbers else "classification"
     if task == "regression":
         return _numbers(table, train, names)
-    as_written = kind == "marked" or (kind == "number" and cells.are_codes(table, name))
+    as_written = kind == "marked" or mixed or (kind == "number" and cells.are_codes(table, name))
     return _classes(table, train, name, "text" if as_written else kind)
 
 
