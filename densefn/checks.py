@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from jax.core import Tracer
 
 from densefn.values import Problem, TableError, Value, build, find
@@ -15,9 +16,15 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 
+MOST = 2**31 - 1
+"""Of a count, where nothing else is said: JAX counts, and numbers entries, in int32."""
+
+
 def whole(*, minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
-    """A whole number within bounds, NumPy's included; a bool is not one."""
-    expected = f"a whole number of at least {minimum}" + (f" and at most {maximum}" if maximum is not None else "")
+    """A whole number within bounds, NumPy's included; a bool is not one. Without a maximum it is at most `MOST`."""
+    lower = f"a whole number of at least {minimum}"
+    bounded = f"{lower} and at most {MOST if maximum is None else maximum}"
+    expected = lower if maximum is None else bounded
 
     def check(given: Any) -> int:
         try:
@@ -26,8 +33,11 @@ def whole(*, minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
             stored = None
         if isinstance(given, bool) or stored is None:
             raise TypeError(f"expected {expected}, got {given!r}")
-        if stored < minimum or (maximum is not None and stored > maximum):
+        if stored < minimum:
             raise ValueError(f"expected {expected}, got {given!r}")
+        if stored > (MOST if maximum is None else maximum):
+            got = f"{given!r}" if stored < 10**30 else "a number of more than 30 digits"
+            raise ValueError(f"expected {bounded}, got {got}")
         return stored
 
     return check
@@ -58,6 +68,24 @@ def number(
         return stored
 
     return check
+
+
+def in_float32(check: Callable[[Any], float]) -> Callable[[Any], float]:
+    """What `check` accepts, and accepts still when it is rounded to float32, in which it is computed with."""
+
+    def check_rounded(given: Any) -> float:
+        stored = check(given)
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = float(np.float32(stored))
+        if stored and not 2.0**-126 <= abs(rounded) < math.inf:  # XLA takes the subnormal ones for 0
+            raise ValueError(f"expected a number of float32, 0 or of a size from 1.2e-38 to 3.4e+38, got {given!r}")
+        try:
+            check(rounded)
+        except ValueError as error:
+            raise ValueError(f"{error}, to which float32 rounds {given!r}") from None
+        return stored
+
+    return check_rounded
 
 
 def flag(given: Any) -> bool:

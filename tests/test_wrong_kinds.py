@@ -191,8 +191,10 @@ def test_dataclasses_replace_makes_values_of_any_class():
 def test_numbers_and_nests_beyond_every_bound_are_refused(key):
     with pytest.raises(ValueError, match="l2: expected a finite number of at least 0"):
         L2(10**400)
-    with pytest.raises(ValueError, match=r"bias: expected a parameter that fits into memory, .* of 4e\+30 bytes"):
-        Dense(10**30).init(key, (None, 3))
+    with pytest.raises(ValueError, match="units: expected .* at most 2147483647, got a number of more than 30 digits"):
+        Dense(10**400)
+    with pytest.raises(ValueError, match=r"kernel: expected a parameter that fits into memory, .* of 4e\+18 bytes"):
+        Dense(10**6).init(key, (None, 10**12))
     nested = {"units": 3}
     for _ in range(3000):
         nested = {"layer": "Residual", "body": nested}

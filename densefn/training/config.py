@@ -73,7 +73,7 @@ class Train(Value):
     """
 
     epochs: Annotated[int, checks.whole(minimum=1)]
-    seed: Annotated[int, checks.whole(minimum=0)] = 0
+    seed: Annotated[int, checks.whole(minimum=0, maximum=2**32 - 1)] = 0
     loss_scale: AnyLossScale = None
     metrics: Names = None
     evaluate_every: Annotated[int, checks.whole(minimum=1)] = 1

@@ -66,14 +66,14 @@ def _weights(given: Any) -> tuple[float, ...] | str:
         return BALANCED
     if not isinstance(given, list | tuple) or not given:
         raise TypeError(f'expected "{BALANCED}" or a list with a number for each class, got {given!r}')
-    weights = tuple(checks.number(minimum=0)(weight) for weight in given)
+    weights = tuple(checks.in_float32(checks.number(minimum=0))(weight) for weight in given)
     if not any(weights):
         raise ValueError("expected a number above 0 among them, got none")
     return weights
 
 
 ClassWeights = Annotated[tuple[float, ...] | str | None, checks.optional(_weights)]
-Smoothing = Annotated[float, checks.number(minimum=0, below=1)]
+Smoothing = Annotated[float, checks.in_float32(checks.number(minimum=0, below=1))]
 
 
 class CrossEntropy(Loss):

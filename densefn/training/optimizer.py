@@ -26,7 +26,7 @@ import optax
 
 from densefn import checks
 from densefn.param import name_of
-from densefn.training.ranges import MOST_STEPS, NUMBERS
+from densefn.training.ranges import NUMBERS
 from densefn.values import Problem, TableError, Value, build, fields, find
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
@@ -133,8 +133,8 @@ class Optimizer(Value):
     """
 
     call: Annotated[Call, _optimizer_call]
-    clip_norm: Annotated[float | None, checks.optional(checks.number(above=0))] = None
-    clip_value: Annotated[float | None, checks.optional(checks.number(above=0))] = None
+    clip_norm: Annotated[float | None, checks.optional(checks.in_float32(checks.number(above=0)))] = None
+    clip_value: Annotated[float | None, checks.optional(checks.in_float32(checks.number(above=0)))] = None
     accumulate: Annotated[int, checks.whole(minimum=1)] = 1
 
     def check_together(self) -> None:
@@ -243,7 +243,7 @@ def _argument(parameter: inspect.Parameter, given: Any) -> Any:
         return checks.text(given)
     if isinstance(parameter.default, bool):
         return checks.flag(given)
-    NUMBERS.get(parameter.name, checks.number())(given)
+    NUMBERS.get(parameter.name, checks.in_float32(checks.number()))(given)
     return given
 
 
@@ -265,16 +265,19 @@ def _each(check: Callable[[Any], Any], given: Any) -> tuple[Any, ...]:
 
 
 def _steps(given: Any) -> tuple[int, ...]:
-    steps = _each(checks.whole(minimum=0, maximum=MOST_STEPS), given)
+    steps = _each(checks.whole(minimum=0), given)
     if any(after <= before for before, after in pairwise(steps)):
         raise ValueError(f"expected steps that increase, got {given!r}")
     return steps
 
 
+_SCALE = checks.in_float32(checks.number(minimum=0))
+
+
 def _pairs(given: Any) -> tuple[tuple[int, float], ...]:
     if not isinstance(given, Mapping) or not all(str(step).isdigit() for step in given):
         raise TypeError(f"expected a table from steps to scales, such as {{ 500 = 0.1 }}, got {given!r}")
-    return tuple((int(step), checks.number(minimum=0)(scale)) for step, scale in given.items())
+    return tuple((checks.whole(minimum=0)(int(step)), _SCALE(scale)) for step, scale in given.items())
 
 
 # The checks of arguments that are neither numbers nor schedules, by name.

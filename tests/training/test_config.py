@@ -139,6 +139,22 @@ def test_each_mistake_has_its_place(write, old, new, message):
         config.load(write(GOOD.replace(old, new, 1)))
 
 
+@pytest.mark.parametrize(
+    ("key", "most"),
+    [
+        *(("train.epochs", 2**31 - 1), ("train.seed", 2**32 - 1), ("train.evaluate_every", 2**31 - 1)),
+        *(("data.batch_size", 2**31 - 1), ("data.seed", 2**32 - 1), ("optimizer.accumulate", 2**31 - 1)),
+        ("model.layers.0.units", 2**31 - 1),
+    ],
+)
+def test_counts_and_seeds_have_a_largest(key, most, write):
+    path = write(GOOD)
+    config.load(path, [f"{key}={most}"])
+    for more in (most + 1, 10**400):
+        with pytest.raises(ConfigError, match=f"expected a whole number of at least . and at most {most}, got"):
+            config.load(path, [f"{key}={more}"])
+
+
 def test_the_line_inside_a_statement_of_several_lines(write):
     layers = "layers = [\n  { units = 12 },\n  { units = 10, activatio = 'relu' },\n]\n"
     text = re.sub(r"\[\[model(.|\n)*(?=\[optimizer)", f"[model]\n{layers}\n", GOOD)

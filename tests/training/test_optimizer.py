@@ -175,9 +175,16 @@ def test_an_optimizer_alone_is_optax_s_own(key):
         ({"name": "sgd", "momentum": 1}, "^momentum: expected a finite number of at least 0 and below 1, got 1$"),
         ({"name": "rmsprop", "decay": 1.5}, "^decay: expected a finite number of at least 0 and below 1, got 1.5$"),
         ({"name": "adafactor", "decay_rate": 0}, "^decay_rate: expected a finite number above 0, got 0$"),
-        ({"name": "lbfgs", "memory_size": 0}, "^memory_size: expected a whole number of at least 1 .*, got 0$"),
-        ({"name": "noisy_sgd", "key": 0.5}, "^key: expected a whole number of at least 0 .*, got 0.5$"),
+        ({"name": "lbfgs", "memory_size": 0}, "^memory_size: expected a whole number of at least 1, got 0$"),
+        ({"name": "noisy_sgd", "key": 0.5}, "^key: expected a whole number of at least 0, got 0.5$"),
         ({"call": 1}, "call: unknown argument 'call'"),
+        ({"learning_rate": 1e-50}, r"^learning_rate: .* from 1\.2e-38 to 3\.4e\+38, got 1e-50$"),
+        ({"learning_rate": 1e39}, r"^learning_rate: .* to 3\.4e\+38, got 1e\+39$"),
+        ({"eps": 1e-39}, r"^eps: expected a number of float32, 0 or .* from 1\.2e-38 .*, got 1e-39$"),
+        ({"name": "adamw", "weight_decay": 1e-46}, r"^weight_decay: .* from 1\.2e-38 .*, got 1e-46$"),
+        ({"b2": 0.99999999999}, r"^b2: .* below 1, got 1\.0, to which float32 rounds 0\.99999999999$"),
+        ({"clip_norm": 1e-50}, r"^clip_norm: .* from 1\.2e-38 .*, got 1e-50$"),
+        ({"accumulate": 2**31}, "^accumulate: .* at most 2147483647, got 2147483648$"),
     ],
 )
 def test_mistakes(table, message):

@@ -24,7 +24,7 @@ class Data(Value):
     _: KW_ONLY
     validation_fraction: Annotated[float, checks.number(above=0, below=1)] = 0.2
     batch_size: Annotated[int, checks.whole(minimum=1)] = 32
-    seed: Annotated[int, checks.whole(minimum=0)] = 0
+    seed: Annotated[int, checks.whole(minimum=0, maximum=2**32 - 1)] = 0
 
     @property
     @abstractmethod
