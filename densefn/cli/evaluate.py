@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
         measured = run.evaluate(table)
     except ValueError as error:
         return fail(str(error))
-    for note in table.notes if table else ():
+    for note in (*table.notes, *run.preparation.unseen(table)) if table else ():
         warn(note)
     if arguments.format == "json":
         return give(json.dumps(measured, indent=2) + "\n", arguments.output)

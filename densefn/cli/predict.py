@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
         frame = trained.as_frame(table, run.preparation, run.predict(table))
     except ValueError as error:
         return fail(str(error))
-    for note in table.notes:
+    for note in (*table.notes, *run.preparation.unseen(table)):
         warn(note)
     if arguments.output is None:
         return give(frame.write_csv(), None)

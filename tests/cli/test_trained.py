@@ -71,12 +71,25 @@ def test_a_spreadsheet_s_file_is_predicted_without_its_empty_rows(trained, tmp_p
     ]
 
 
+@pytest.mark.parametrize(("colors", "example"), [(["Rot", "Gelb"], "'Rot'"), (["", ""], "a missing value")])
+def test_rows_without_a_level_of_training_are_said(colors, example, trained, tmp_path, capsys):
+    rows = [f"5,{color},true,{kind}" for color, kind in zip(colors, ["rose", "lily"], strict=True)]
+    (tmp_path / "new.csv").write_text("\n".join([HEADER.strip(), *rows]))
+    for command in ("predict", "evaluate"):
+        assert main([command, str(trained), "new.csv"]) == 0
+        said = f"'color': 2 of 2 rows hold a level that training did not see, or too rarely, such as {example}; it"
+        assert said in capsys.readouterr().err
+
+
 def test_new_rows_are_predicted(trained, tmp_path, capsys):
     # Columns in another order, one more, no target; a gap, and a color that training has not seen.
     given = "wild,note,length,color\ntrue,a,9.5,red\nfalse,b,0.5,blå\ntrue,c,,green\n"
     (tmp_path / "new.csv").write_text(given, encoding="utf-8")
     assert main(["predict", str(trained), "new.csv"]) == 0
-    frame = pl.read_csv(io.StringIO(capsys.readouterr().out))
+    out, err = capsys.readouterr()
+    unseen = "rows hold a level that training did not see, or too rarely, such as"
+    assert err == f"new.csv: column 'color': 1 of 3 {unseen} 'green'; it counts as other\n"
+    frame = pl.read_csv(io.StringIO(out))
     assert frame.columns == [*given.splitlines()[0].split(","), *PREDICTED]
     assert frame["predicted kind"].to_list()[:2] == ["rose", "lily"]
     assert frame["color"].to_list() == ["red", "blå", "green"]

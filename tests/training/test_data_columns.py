@@ -212,3 +212,12 @@ def test_a_wrong_number_of_outputs_names_the_other_task(target, units, message, 
     rest = {"optimizer": {"name": "sgd", "learning_rate": 0.1}, "train": {"epochs": 1}}
     with pytest.raises(TableError, match=message):
         loop.prepare(build(Config, {**table, **rest}))
+
+
+def test_levels_of_a_validation_file_that_training_did_not_see_are_said(load, tmp_path):
+    pl.DataFrame({"x": [1.0, 2.0], "y": [0.5, 2.5], "city": ["Rome", "Paris"]}).write_csv(tmp_path / "b.csv")
+    dataset = load({"city": ["Rome", "Oslo"] * (ROWS // 2)}, validation=str(tmp_path / "b.csv"))
+    assert [note.partition(": ")[2] for note in dataset.notes] == [
+        "column 'city': 1 of 2 rows hold a level that training did not see, or too rarely, such as 'Paris'; it counts "
+        "as other"
+    ]

@@ -107,6 +107,18 @@ class Category(Column):
             f"{self.name} other",
         ]
 
+    def unseen(self, table: Table) -> str:
+        """How many rows have no place but that for all others, with an example; empty if there is none."""
+        known = {*self.levels, *[None] * self.gaps}
+        found = [cell for cell in cells.text(table, self.name) if cell not in known]
+        if not found:
+            return ""
+        example = next((cells.short(cell) for cell in found if cell is not None), "a missing value")
+        return (
+            f"{table.path}: column {self.name!r}: {len(found):,} of {len(table):,} rows hold a level that training did "
+            f"not see, or too rarely, such as {example}; it counts as other"
+        )
+
     def encode(self, table: Table) -> np.ndarray:
         text = cells.text(table, self.name)
         places = {level: place for place, level in enumerate(self.levels)}

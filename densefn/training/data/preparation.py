@@ -10,7 +10,7 @@ import numpy as np
 
 from densefn import checks
 from densefn.training.data.cells import beyond_float32
-from densefn.training.data.columns import Column, as_column
+from densefn.training.data.columns import Category, Column, as_column
 from densefn.training.data.table import DataError, Table
 from densefn.training.data.targets import Classes, Decoded, Numbers, Target, as_target
 from densefn.values import Value, build
@@ -74,6 +74,11 @@ class Preparation(Value):
           DataError: names row and column of what does not go with the training rows.
         """
         return encode(self.columns, replace(table, gaps=self.gaps))
+
+    def unseen(self, table: Table) -> list[str]:
+        """A line for each column of categories in which rows hold what the training rows do not, or rarely."""
+        table = replace(table, gaps=self.gaps)
+        return [said for column in self.columns if isinstance(column, Category) and (said := column.unseen(table))]
 
     def inputs(self, table: Table) -> np.ndarray:
         """Raw rows as a model takes them, `(encode(table) - mean) / scale`, `[rows, features]` of float32.
