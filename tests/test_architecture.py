@@ -40,7 +40,7 @@ ROOMS = [
     {"export.formats"},
     {"export"},
     {"training.data.table"},
-    {"training.data.packed", "training.data.layout", "training.data.header"},
+    {"training.data.packed", "training.data.layout", "training.data.header", "training.data.moments"},
     {"training.data.cells", "training.data.text", "training.data.arrays", "training.data.bundled"},
     {"training.data.files", "training.data.synthetic", "training.data.columns"},
     {"training.data.targets"},

@@ -9,6 +9,7 @@ import pytest
 from densefn.training import data, loop
 from densefn.training.config import Config
 from densefn.training.data import ArrayFile, Preparation, TableFile
+from densefn.training.data.moments import Moments
 from densefn.values import TableError, build
 
 ROWS = 40
@@ -221,3 +222,25 @@ def test_levels_of_a_validation_file_that_training_did_not_see_are_said(load, tm
         "column 'city': 1 of 2 rows hold a level that training did not see, or too rarely, such as 'Paris'; it counts "
         "as other"
     ]
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-320, 1e-200, 1e-162, 1e-30, 1e30])
+def test_a_column_of_any_size_is_standardised(size, load):
+    column = np.arange(ROWS) % 7 * size
+    dataset = load({"x": column, "y": column}, task="regression")
+    x, y = np.asarray(dataset.train.x)[:, 0], np.asarray(dataset.train.y)[:, 0]
+    whole = load({"x": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 7}, task="regression").train
+    tolerance = 0.2 if size < 1e-322 else 1e-3 if size < 1e-300 else 1e-5  # subnormal numbers have few digits
+    np.testing.assert_allclose(x, np.asarray(whole.x)[:, 0], rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(y, np.asarray(whole.y)[:, 0], rtol=tolerance, atol=tolerance)
+
+
+def test_moments_of_parts_are_those_of_the_whole():
+    values = np.random.default_rng(0).normal(3, 1, (50, 4)) * [1e-250, 1e-20, 1, 1e30]
+    moments = Moments()
+    for part in np.split(values, [1, 9, 40]):
+        moments = moments.with_rows(part)
+    mean, scale = moments.mean_and_scale()
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-13)
+    unit = np.array([1e-250, 1e-20, 1, 1e30])
+    np.testing.assert_allclose(scale, (values / unit).std(axis=0) * unit, rtol=1e-13)

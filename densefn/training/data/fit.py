@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from densefn.training.data import cells
 from densefn.training.data.columns import Block, Category, Column, Flag, Number
+from densefn.training.data.moments import Moments
 from densefn.training.data.preparation import Preparation, encode
 from densefn.training.data.table import DataError, Table, blaming
 from densefn.training.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
@@ -120,43 +121,13 @@ def _with_scale(
     is_scaled = np.array([flag for column in columns for flag in column.is_scaled])
     is_train = np.zeros(len(table), bool)
     is_train[train] = True
-    found = _Moments()
+    found = Moments()
     for place, part in table.parts(len(is_scaled)):
         values = encode(columns, part)[is_train[place]]
         found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
     mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
-
-
-class _Moments(NamedTuple):
-    """Of the columns of some rows, in float64.
-
-    Attributes:
-      rows: how many.
-      mean: of each column.
-      squares: the sum of the squared distances from it.
-    """
-
-    rows: int = 0
-    mean: Any = 0.0
-    squares: Any = 0.0
-
-    def with_rows(self, values: np.ndarray) -> "_Moments":
-        """The moments of the rows with others `[rows, columns]` among them, after Chan, Golub and LeVeque (1979)."""
-        if not len(values):
-            return self
-        mean = values.mean(axis=0, dtype=np.float64)
-        rows, distance = self.rows + len(values), mean - self.mean
-        squares = np.square(values - mean).sum(axis=0) + np.square(distance) * (self.rows * len(values) / rows)
-        return _Moments(rows, self.mean + distance * (len(values) / rows), self.squares + squares)
-
-    def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation; that of a constant is 1."""
-        deviation = np.sqrt(self.squares / self.rows)
-        # A constant's deviation may be a rounding error of its mean, not 0.
-        constant = deviation <= self.rows * np.finfo(np.float64).eps * np.abs(self.mean)
-        return self.mean, np.where(constant, 1.0, deviation)
 
 
 def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column:
@@ -299,5 +270,5 @@ def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int 
 
 def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: int | None = None) -> Numbers:
     numbers = target_numbers(table, names, column)[train]
-    mean, scale = _Moments().with_rows(numbers).mean_and_scale()
+    mean, scale = Moments().with_rows(numbers).mean_and_scale()
     return Numbers(names, tuple(mean.tolist()), tuple(scale.tolist()), column)

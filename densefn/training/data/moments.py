@@ -1,0 +1,43 @@
+"""Mean and standard deviation of columns that are read in parts."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Moments(NamedTuple):
+    """Of the columns of some rows, in float64.
+
+    Attributes:
+      rows: how many.
+      mean: of each column.
+      norm: the root of the sum of the squared distances from it.
+    """
+
+    rows: int = 0
+    mean: Any = 0.0
+    norm: Any = 0.0
+
+    def with_rows(self, values: np.ndarray) -> "Moments":
+        """The moments of the rows with others `[rows, columns]` among them, after Chan, Golub and LeVeque (1979)."""
+        if not len(values):
+            return self
+        mean = values.mean(axis=0, dtype=np.float64)
+        rows, distance = self.rows + len(values), mean - self.mean
+        norm = np.hypot(self.norm, _norm(values - mean))
+        norm = np.hypot(norm, distance * np.sqrt(self.rows * len(values) / rows))
+        return Moments(rows, self.mean + distance * (len(values) / rows), norm)
+
+    def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation; that of a constant is 1."""
+        deviation = self.norm / np.sqrt(self.rows)
+        # A constant's deviation may be a rounding error of its mean, not 0.
+        constant = deviation <= self.rows * np.finfo(np.float64).eps * np.abs(self.mean)
+        return self.mean, np.where(constant, 1.0, deviation)
+
+
+def _norm(distances: np.ndarray) -> np.ndarray:
+    """The norm of each column; squares of distances below 1e-162 are 0, so a power of two makes them near 1 before."""
+    _, exponent = np.frexp(np.maximum(distances.max(axis=0), -distances.min(axis=0)))
+    power = np.exp2(np.clip(-exponent, -1000, 1000).astype(np.float64))
+    return np.sqrt(np.square(distances * power).sum(axis=0)) / power
