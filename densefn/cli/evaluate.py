@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import data, trained
+        from densefn.training import data, log, trained
     except ModuleNotFoundError as error:
         return lacks("evaluating", error, "train")
     try:
@@ -41,6 +42,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for note in (*table.notes, *run.preparation.unseen(table)) if table else ():
         warn(note)
     if arguments.format == "json":
-        return give(json.dumps(measured, indent=2) + "\n", arguments.output)
+        if unknown := [name for name, value in measured.items() if not math.isfinite(value)]:
+            warn(f"null stands for what these rows give no number for: {', '.join(unknown)}")
+        return give(json.dumps(log.finite(measured), indent=2) + "\n", arguments.output)
     width = max(map(len, measured))
     return give("".join(f"{name:{width}}  {value:.6g}\n" for name, value in measured.items()), arguments.output)

@@ -27,6 +27,7 @@ learning_rate = 0.05
 
 [train]
 epochs = 15
+metrics = ["accuracy", "auc"]
 """
 HEADER = "length,color,wild,kind\n"
 PREDICTED = ["predicted kind", "probability lily", "probability rose"]
@@ -117,13 +118,21 @@ def test_held_out_and_new_rows_are_evaluated(trained, tmp_path, capsys):
     kept = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
     assert main(["evaluate", str(trained), "--format", "json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert measured == pytest.approx({"loss": kept["val_loss"], "accuracy": kept["val_accuracy"]}, rel=1e-5)
+    assert measured == pytest.approx({name: kept[f"val_{name}"] for name in ("loss", "accuracy", "auc")}, rel=1e-5)
     (tmp_path / "new.csv").write_text(HEADER + flowers(50, seed=2), encoding="utf-8")
     assert main(["evaluate", str(trained), "new.csv", "-o", "out.txt"]) == 0
     assert main(["predict", str(trained), "new.csv", "-o", "out.csv"]) == 0
     lines = dict(line.split() for line in (tmp_path / "out.txt").read_text().splitlines())
     frame = pl.read_csv(tmp_path / "out.csv")
     assert float(lines["accuracy"]) == pytest.approx((frame["predicted kind"] == frame["kind"]).mean(), abs=1e-6)
+
+
+def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys):
+    (tmp_path / "new.csv").write_text(HEADER + "9,red,true,rose\n8,red,true,rose\n")
+    assert main(["evaluate", str(trained), "new.csv", "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out, parse_constant=pytest.fail)["auc"] is None
+    assert err == "null stands for what these rows give no number for: auc\n"
 
 
 WRONG = {

@@ -262,15 +262,14 @@ class TestPage:
 
     def test_more_classes_than_can_be_read_are_a_list_of_the_most_frequent_confusions(self, classes, tmp_path):
         run = shutil.copytree(classes, tmp_path / "run")
+        prepared = json.loads((run / "preparation.json").read_text())
+        prepared["target"]["names"] = [f"class{number}" for number in range(40)]
+        (run / "preparation.json").write_text(json.dumps(prepared))
         matrix = np.eye(40, dtype=int) * 5
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
         assert "No row is taken for another class." in shown(seal(run))
         matrix[3, 17] = 9
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
-        named = [f"class{number}" for number in range(40)]
-        prepared = json.loads((run / "preparation.json").read_text())
-        prepared["target"]["names"] = named
-        (run / "preparation.json").write_text(json.dumps(prepared))
         assert '<th scope="row">class3</th><td>class17</td><td class="number">9</td>' in shown(seal(run))
 
     def test_of_an_interrupted_run_has_what_there_is(self, classes, tmp_path):
@@ -303,6 +302,23 @@ def test_a_name_that_is_no_text_is_shown_with_the_sign_for_it(numbers, tmp_path)
     run = shutil.copytree(numbers, tmp_path / "run\udcff")
     report.write_own(run)
     assert "<title>run\ufffd</title>" in (run / "report.html").read_text(encoding="utf-8")
+
+
+OTHER_FORMS = [
+    ("predictions.json", "[1]"),
+    ("predictions.json", '{"names": ["y"], "targets": [[1, 2]], "predictions": [[1, 2]]}'),
+    ("predictions.json", '{"names": ["y"], "targets": [[1]], "predictions": [[1], [2]]}'),
+    ("predictions.json", '{"names": [["y"]], "targets": [[1]], "predictions": [[1]]}'),
+    ("predictions.json", '{"names": ["y"], "targets": [["1"]], "predictions": [["2"]]}'),
+    ("confusion_matrix.json", "[[1]]"),  # of a regression
+    ("confusion_matrix.json", '{"a": [1]}'),
+    ("histograms.json", '{"weights": {"0/bias": {"edges": ["0", "1"], "counts": ["1"]}}}'),
+    ("histograms.json", '{"weights": {"0/bias": {"edges": [1, 0], "counts": [1]}}}'),
+    ("histograms.json", '{"weights": {"0/bias": {"edges": [0], "counts": []}}}'),
+    ("histograms.json", '{"weights": {"0/bias": {"edges": [0, NaN], "counts": [1]}}}'),
+    ("result.json", "[1]"),
+    ("result.json", '{"epoch": "1"}'),
+]
 
 
 class TestCommand:
@@ -350,13 +366,13 @@ class TestCommand:
             ("config.toml", "a = ", "expected the files of a run that densefn wrote: "),
             ("model.npz", "no", "expected the files of a run that densefn wrote: "),
             ("preparation.json", "{}", "expected the files of a run that densefn wrote: "),
-            ("predictions.json", "[1]", "expected the files of a run that densefn wrote: "),
+            *((name, content, "expected the files of a run that densefn wrote: ") for name, content in OTHER_FORMS),
         ],
     )
     def test_a_folder_that_is_no_run_is_named(self, case, numbers, tmp_path, capsys):
         name, content, message = case
         run = shutil.copytree(numbers, tmp_path / "run")
-        (run / name).unlink()
+        (run / name).unlink(missing_ok=True)
         if content is not None:
             (run / name).write_text(content)
             seal(run)
@@ -365,6 +381,27 @@ class TestCommand:
         assert captured.err.startswith(f"{run}: {message}" if content is not None else f"{run / name}: {message}")
         assert captured.err.count("\n") == 1
         assert not (tmp_path / "page.html").exists()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "[[1, 2], [3]]",
+            "[1]",
+            "7",
+            "{}",
+            '"a"',
+            "[[1]]",
+            json.dumps([["1"] * 10] * 10),
+            json.dumps([[-1] * 10] * 10),
+        ],
+    )
+    def test_a_confusion_of_another_form_is_named(self, content, classes, tmp_path, capsys):
+        run = shutil.copytree(classes, tmp_path / "run")
+        (run / "confusion_matrix.json").write_text(content)
+        assert main(["report", str(seal(run)), "-o", str(tmp_path / "page.html")]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"{run}: expected the files of a run that densefn wrote: ")
+        assert err.count("\n") == 1
 
     def test_the_same_run_twice(self, numbers, capsys):
         assert main(["report", str(numbers), str(numbers)]) == 2

@@ -114,6 +114,7 @@ def read(folder: Path, name: str) -> Run:
         config = _config(text)
         metrics = _rows(folder / names.METRICS)
         model = folder / names.MODEL
+        preparation = read_preparation(folder / names.PREPARATION)
         return Run(
             name,
             config,
@@ -121,8 +122,8 @@ def read(folder: Path, name: str) -> Run:
             metrics,
             _kept(metrics, _json(folder / names.RESULT)),
             summary(*checkpoint.describe(model)) if model.exists() else None,
-            read_preparation(folder / names.PREPARATION),
-            _json(folder / names.CONFUSION),
+            preparation,
+            _confusion(_json(folder / names.CONFUSION), len(preparation.classes or ())),
             _predictions(_json(folder / names.PREDICTIONS)),
             _histograms(_json(folder / names.HISTOGRAMS)),
         )
@@ -159,18 +160,45 @@ def _kept(metrics: Sequence[Row], result: Row | None) -> Row:
     return kept[0]
 
 
+def _confusion(given: Any, classes: int) -> list[list[int]] | None:
+    if given is None:
+        return None
+    matrix = np.array(given)
+    if matrix.shape != (classes, classes) or matrix.dtype.kind != "i" or (matrix < 0).any():
+        raise ValueError(f"{names.CONFUSION}: expected the counts of {classes} classes for each of them")
+    return matrix.tolist()
+
+
 def _predictions(given: dict[str, Any] | None) -> Predictions | None:
     if given is None:
         return None
-    return Predictions(given["names"], np.array(given["targets"], float), np.array(given["predictions"], float))
+    titles, targets, predictions = given["names"], _floats(given["targets"]), _floats(given["predictions"])
+    if not all(isinstance(title, str) for title in titles) or not (
+        targets.shape == predictions.shape == (len(targets), len(titles))
+    ):
+        raise ValueError(f"{names.PREDICTIONS}: expected names, and a row of targets and predictions of as many each")
+    return Predictions(list(titles), targets, predictions)
 
 
 def _histograms(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     for kind, each in (given or {}).items():
         for path, histogram in each.items():
-            if histogram and len(histogram["edges"]) != len(histogram["counts"]) + 1:
+            if not histogram:
+                continue
+            edges, counts = _floats(histogram["edges"]), _floats(histogram["counts"])
+            if not (edges.ndim == counts.ndim == 1 and len(edges) == len(counts) + 1 > 1):
                 raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected an edge more than counts")
+            if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and np.isfinite(counts).all()):
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected edges that increase, and counts")
     return given or {}
+
+
+def _floats(given: Any) -> np.ndarray:
+    """An array of the numbers in lists, with NaN for null; NumPy alone would take texts for numbers too."""
+    array = np.array(given)
+    if array.dtype.kind == "U":
+        raise TypeError(f"expected numbers, got {given!r:.50}")
+    return array.astype(np.float64)
 
 
 def _json(path: Path) -> Any:
