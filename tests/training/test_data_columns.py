@@ -244,3 +244,29 @@ def test_moments_of_parts_are_those_of_the_whole():
     np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-13)
     unit = np.array([1e-250, 1e-20, 1, 1e30])
     np.testing.assert_allclose(scale, (values / unit).std(axis=0) * unit, rtol=1e-13)
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy", "parquet"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize("task", ["classification", None])
+def test_whole_numbers_beyond_float64_are_classes_as_they_are(ending, dtype, task, tmp_path):
+    codes = np.array([2**53, 2**53 + 1, 2**62 + 1, 2**62 + 2], dtype)[np.arange(ROWS) % 4]
+    path, x = tmp_path / f"a.{ending}", np.arange(ROWS) / 8
+    if ending == "npz":
+        np.savez(path, x=x[:, None], y=codes)
+        settings = ArrayFile(str(path), task=task)
+    elif ending == "npy":
+        np.save(path, x[:, None])
+        np.save(tmp_path / "y.npy", codes)
+        settings = ArrayFile(str(path), target=str(tmp_path / "y.npy"), task=task)
+    else:
+        pl.DataFrame({"x": x, "y": codes}).write_parquet(path)
+        settings = TableFile(str(path), "y", task=task)
+    preparation = data.load(settings).preparation
+    assert preparation.classes == tuple(sorted({str(code) for code in codes.tolist()}))
+    names = np.array(preparation.classes)[preparation.labels(settings.read())]
+    assert names.tolist() == [str(code) for code in codes.tolist()]
+    rows = data.Table("new.csv", {"y": pl.Series([f"{2**62 + 2}", f"{2**53 + 1}"])})
+    np.testing.assert_array_equal(
+        preparation.labels(rows), [preparation.classes.index(code) for code in rows.columns["y"]]
+    )

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -114,6 +115,8 @@ def flags(table: Table, name: str) -> np.ndarray:
 
 def canonical(values: np.ndarray) -> pl.Series:
     """Numbers as text, whole ones without a point: the classes 1 and 1.0 are the same; NaN is null."""
+    if values.dtype.kind in "iu":  # float64 has too few digits for some of them
+        return pl.Series(list(map(str, values.tolist())), dtype=pl.String)
     written = [None if math.isnan(v) else str(int(v)) if v.is_integer() else repr(v) for v in map(float, values)]
     return pl.Series(written, dtype=pl.String)
 
@@ -164,9 +167,16 @@ def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
 
 
 def are_codes(table: Table, name: str) -> bool:
-    """Whether a column of text holds whole numbers that float64 would not keep apart: 007, or beyond 2^53."""
-    is_text = table.series(name).dtype == pl.String
-    return is_text and any(cell is not None and _CODE.fullmatch(cell) for cell in text(table, name))
+    """Whether a column holds whole numbers that float64 would not keep apart: 007 as text, or beyond 2^53."""
+    series = table.series(name)
+    if series.dtype.is_integer():
+        return beyond_float64(series.min(), series.max())
+    return series.dtype == pl.String and any(cell and _CODE.fullmatch(cell) for cell in text(table, name))
+
+
+def beyond_float64(lowest: Any, highest: Any) -> bool:
+    """Whether whole numbers between these are more than float64 keeps apart."""
+    return int(lowest) < -(2**53) or int(highest) > 2**53
 
 
 def marked(table: Table, name: str) -> tuple[int, str]:

@@ -227,7 +227,9 @@ def _array_target(table: Table, train: np.ndarray, name: str, column: int | None
         task = "classification" if values is None else _task(values[:, 0]) if values.shape[1] == 1 else "regression"
     if task == "regression":
         return _numbers(table, train, (name,), column)
-    form = "number" if array.dtype.kind in "iuf" else "flag" if array.dtype.kind == "b" else "text"
+    kind = array.dtype.kind
+    as_written = kind == "U" or (kind in "iu" and cells.beyond_float64(array.min(), array.max()))
+    form = "text" if as_written else "flag" if kind == "b" else "number"
     return _classes(table, train, name, form, column)
 
 
