@@ -2,12 +2,15 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 
+from densefn import checkpoint
 from densefn.cli import main
+from tests.training.runs_made import seal
 
 CONFIG = """
 [data]
@@ -133,6 +136,40 @@ def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=pytest.fail)["auc"] is None
     assert err == "null stands for what these rows give no number for: auc\n"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (np.nan, (2, 2, 2), ["model.npz: expected finite parameters, got nan or inf in 1/kernel"] * 3),
+        (
+            3e38,  # finite, and its products are not
+            (2, 2, 1),
+            [
+                "the model's output for line 2 is not finite",
+                "the model's loss for these rows is ",
+                "nothing is written: ",
+            ],
+        ),
+    ],
+)
+def test_a_model_of_no_numbers_says_nothing(case, trained, tmp_path, capsys):
+    value, statuses, messages = case
+    run = shutil.copytree(trained, tmp_path / "run")
+    layer, params = checkpoint.load(run / "model.npz")
+    params["1"]["kernel"] = np.full_like(params["1"]["kernel"], value)
+    params["0"]["bias"] = np.full_like(params["0"]["bias"], 1e3)  # tanh is 1
+    checkpoint.save(run / "model.npz", layer, params, checkpoint.describe(run / "model.npz")[1])
+    seal(run)
+    (tmp_path / "new.csv").write_text(HEADER + "9,red,true,rose\n")
+    commands = (["predict", str(run), "new.csv"], ["evaluate", str(run), "new.csv"], ["export", str(run), "--format"])
+    for command, status, message in zip(commands, statuses, messages, strict=True):
+        assert main([*command, *["stablehlo"] * (command[0] == "export")]) == status
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert err.count("\n") == 1
+    assert not (run / "model.stablehlo").exists()
 
 
 WRONG = {
