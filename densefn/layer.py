@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from densefn import param
 from densefn.errors import LayerTypeError, LayerValueError
+from densefn.precision import representable
 from densefn.values import Value
 
 Params = Any
@@ -147,7 +148,7 @@ class Layer(Value):
                 raise LayerTypeError(self, f"expected an array of numbers, got {type(given).__name__}") from None
         if not (jnp.issubdtype(given.dtype, jnp.number) or given.dtype == bool) or given.dtype.kind == "c":
             raise LayerTypeError(self, f"expected an array of real numbers, got dtype {given.dtype}")
-        return jnp.asarray(_representable(given) if isinstance(given, np.ndarray) else given)
+        return jnp.asarray(representable(given) if isinstance(given, np.ndarray) else given)
 
     def keys(self, params: Params) -> None:
         """Checks that parameters have the keys that are declared.
@@ -181,12 +182,3 @@ class Layer(Value):
                 self, f"expected one random key, got an array of them, {given.shape}; use jax.vmap over the keys"
             )
         return given
-
-
-def _representable(x: np.ndarray) -> np.ndarray:
-    """The array in a dtype that JAX has; JAX would cut integers beyond 32 bits to their lower half."""
-    if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size and (x.min() < -(2**31) or x.max() >= 2**31):
-        return x.astype(np.float64)
-    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
-        return x.astype(np.float64)
-    return x.astype(x.dtype.newbyteorder("="), copy=False)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -26,6 +27,15 @@ def accumulator(dtype: DTypeLike) -> jnp.dtype:
 def widen(x: Array) -> Array:
     """The array in its accumulator's dtype."""
     return x.astype(accumulator(x.dtype))
+
+
+def representable(x: np.ndarray) -> np.ndarray:
+    """The array in a dtype that JAX has; JAX would cut integers beyond 32 bits to their lower half."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size and (x.min() < -(2**31) or x.max() >= 2**31):
+        return x.astype(np.float64)
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        return x.astype(np.float64)
+    return x.astype(x.dtype.newbyteorder("="), copy=False)
 
 
 def add(x: Array, y: Array) -> Array:

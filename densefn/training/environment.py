@@ -30,16 +30,19 @@ def read() -> dict[str, Any]:
     return {"settings": settings, "versions": {**versions, "device": device, "XLA_FLAGS": flags}}
 
 
-def differences(then: Mapping[str, Any], kind: str) -> list[str]:
+def differences(then: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What is not as it was when a run began, each as `name = now (then: before)`.
 
     Args:
       then: as `read` returned it.
-      kind: "settings", with which a run gives other numbers, or "versions", with which it may give other roundings.
+
+    Returns:
+      The settings, with which a run gives other numbers, and the versions, with which it may give other roundings.
     """
-    now, before = read()[kind], then[kind]
-    return [
-        f"{name} = {now.get(name)} (then: {before.get(name)})"
-        for name in now | before
-        if now.get(name) != before.get(name)
-    ]
+    now = read()
+    return _differences(now["settings"], then["settings"]), _differences(now["versions"], then["versions"])
+
+
+def _differences(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    names = dict.fromkeys([*now, *then])
+    return [f"{name} = {now.get(name)} (then: {then.get(name)})" for name in names if now.get(name) != then.get(name)]

@@ -14,7 +14,7 @@ from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from densefn.precision import widen
+from densefn.precision import representable, widen
 
 
 def numbers(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
@@ -31,7 +31,7 @@ def numbers(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, A
     >>> [x.shape for x in numbers("SquaredError", jnp.ones((4, 1)), jnp.ones(4))]
     [(4,), (4,)]
     """
-    y, target = widen(_of_floats(outputs)), _of_floats(targets)
+    y, target = widen(jnp.asarray(_array(outputs))), jnp.asarray(_array(targets))
     target = target.astype(jnp.promote_types(y.dtype, target.dtype))
     if y.shape == (*target.shape, 1):
         return y[..., 0], target
@@ -119,13 +119,5 @@ def _known(name: str, exists: Array | np.ndarray, target: Array | np.ndarray, ex
 
 
 def _array(given: ArrayLike) -> Array | np.ndarray:
-    """An array, NumPy's as it is: JAX's would take wide integers modulo 2^32."""
-    return given if isinstance(given, jax.Array) else np.asarray(given)
-
-
-def _of_floats(given: ArrayLike) -> Array:
-    """A JAX array; integers of NumPy become floats before they are cut to 32 bits."""
-    given = _array(given)
-    return jnp.asarray(
-        given.astype(np.float64) if isinstance(given, np.ndarray) and given.dtype.kind in "iu" else given
-    )
+    """An array, NumPy's with its own integers: JAX's would take wide ones modulo 2^32."""
+    return given if isinstance(given, jax.Array) else representable(np.asarray(given))

@@ -114,9 +114,9 @@ def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapsho
         (metrics, _, state), kept, stopped = seen
         params = trained_params(plan.model, state)
         arrays = inside.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
+        histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
         if events:
-            events.histograms(arrays, kept["step"])
-    histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
+            events.histograms(arrays, histograms, kept["step"])
     contents = {folder.RESULT: kept, folder.HISTOGRAMS: histograms, **_held_out(plan, params)}
     files = {name: json.dumps(log.finite(content)).encode() for name, content in contents.items()}
     model = checkpoint.pack(plan.model, params, (None, plan.dataset.features))

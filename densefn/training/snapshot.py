@@ -118,9 +118,10 @@ def _described(run_dir: Path) -> tuple[int, list[str], dict[str, Any]]:
 def _check_facts(run_dir: Path, plan: Plan, then: Mapping[str, Any], warn: Callable[[str], Any]) -> None:
     if then["data"] != plan.dataset.fingerprint:
         raise ResumeError(f"{plan.config.data.title}: has changed since the run began; train anew")
-    if settings := environment.differences(then, "settings"):
+    settings, versions = environment.differences(then)
+    if settings:
         raise ResumeError(f"{run_dir}: expected JAX's settings as they were, got {', '.join(settings)}")
-    if versions := environment.differences(then, "versions"):
+    if versions:
         warn(f"{run_dir}: the run may go on to other roundings than it began with: {', '.join(versions)}")
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densefn.training.inside import histogram
-
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
@@ -35,15 +33,14 @@ class Events:
                 self._writer.add_scalar(name, value, row["step"])
         self._writer.flush()
 
-    def histograms(self, arrays: Mapping[str, Mapping[str, Any]], step: int) -> None:
-        """Writes a histogram of each array, by kind and path, of its finite values; none where there is none."""
-        for kind, by_path in arrays.items():
-            for path, array in by_path.items():
-                values = np.asarray(array, np.float64)
-                if counted := histogram(values):  # tensorboardX's own bins end at 1e20
-                    finite = values[np.isfinite(values)]
-                    edges: Any = counted["edges"]  # declared as a name of a rule, and given to numpy.histogram
-                    self._writer.add_histogram(f"{kind}/{path}", finite, step, bins=edges)
+    def histograms(self, arrays: Mapping[str, Mapping[str, Any]], counted: Mapping[str, Mapping[str, Any]], step: int):
+        """Writes the histograms of arrays, by kind and path, in the bins in which they were counted."""
+        for kind, by_path in counted.items():
+            for path, histogram in by_path.items():
+                if histogram:  # tensorboardX's own bins end at 1e20
+                    values = np.asarray(arrays[kind][path], np.float64)
+                    edges: Any = histogram["edges"]  # declared as a name of a rule, and given to numpy.histogram
+                    self._writer.add_histogram(f"{kind}/{path}", values[np.isfinite(values)], step, bins=edges)
 
 
 @contextmanager
