@@ -27,6 +27,7 @@ from densefn import _disk, archive
 
 CONFIG, METRICS, PREPARATION, STATE = "config.toml", "metrics.jsonl", "preparation.json", "state.npz"
 MODEL, RESULT, HISTOGRAMS = "model.npz", "result.json", "histograms.json"
+NOTES = "notes.json"
 CONFUSION, PREDICTIONS = "confusion_matrix.json", "predictions.json"
 CURVES, REPORT = "curves.png", "report.html"
 MANIFEST = "manifest.json"

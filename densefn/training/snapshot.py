@@ -43,7 +43,8 @@ def begin(run_dir: Path, plan: Plan) -> Folder:
     _disk.replace(run_dir / folder.CONFIG, config)
     run = Folder(run_dir, facts(plan), {folder.CONFIG: folder.entry(config)})
     preparation = json.dumps(plan.dataset.preparation.to_table()).encode()
-    run.replace({folder.PREPARATION: preparation, folder.METRICS: b""})
+    notes = json.dumps(plan.dataset.notes).encode()
+    run.replace({folder.PREPARATION: preparation, folder.NOTES: notes, folder.METRICS: b""})
     return run
 
 

@@ -55,6 +55,7 @@ class TestRun:
             "manifest.json",
             "metrics.jsonl",
             "model.npz",
+            "notes.json",
             "preparation.json",
             "report.html",
             "result.json",

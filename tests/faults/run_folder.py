@@ -16,6 +16,7 @@ FULL, SHARE = 2000, 2
 FILES = (
     "config.toml",
     "preparation.json",
+    "notes.json",
     "metrics.jsonl",
     "model.npz",
     "state.npz",

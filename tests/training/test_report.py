@@ -280,6 +280,21 @@ class TestPage:
         (run / "metrics.jsonl").write_text(json.dumps(rows(classes)[0]) + '\n{"epoch": 2, "st')
         assert headings(shown(seal(run, over=False))) == ["Result", "Curves", "Gradient norms", "Config"]
 
+    def test_what_was_made_of_the_rows_is_listed(self, numbers, tmp_path):
+        table = "".join(f"{n},one,{['Rome', 'Oslo'][n % 2]},{n / 4}\n" for n in range(20))
+        (tmp_path / "<a>.csv").write_text(f"x,<same>,city,y\n{table},,,\n")
+        text = (CONFIGS / "diabetes.toml").read_text()
+        section = re.sub(r"\[data\][^\[]*", f'[data]\npath = "{tmp_path / "<a>.csv"}"\ntarget = "y"\n\n', text)
+        (tmp_path / "a.toml").write_text(section)
+        assert main(["train", str(tmp_path / "a.toml"), "--run-dir", str(tmp_path / "run")]) == 0
+        page = shown(tmp_path / "run")
+        assert headings(page)[:2] == ["Result", "What was made of the rows"]
+        assert "<li>column &#x27;&lt;same&gt;&#x27;: the same in all 16 training rows; left out</li>" in page
+        assert "&lt;a&gt;.csv: left out at the end, as they are empty: line 22</li>" in page
+        assert shown(tmp_path / "run", numbers).count("<li>column ") == 1
+        (tmp_path / "run" / "notes.json").unlink()  # as one that an earlier densefn made
+        assert "What was made" not in shown(seal(tmp_path / "run"))
+
     def test_a_loss_that_was_not_finite_is_shown(self, numbers, tmp_path):
         run = shutil.copytree(numbers, tmp_path / "run")
         row = {**rows(run)[0], "train_loss": None, "val_loss": None, "gradient_norms": {"0/kernel": None}}

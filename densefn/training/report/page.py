@@ -83,6 +83,7 @@ def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     yield "Result", tables.final(runs)
     if len(runs) > 1:
         yield "What differs in the configs", tables.differences(runs)
+    yield "What was made of the rows", _each([run for run in runs if run.notes], runs, _notes)
     yield "Curves", _panels(curves(runs))
     confused = [run for run in runs if run.confusion]
     yield "Confusion of the validation rows", _each(confused, runs, tables.confusion)
@@ -99,6 +100,10 @@ def _each(chosen: Sequence[Run], runs: Sequence[Run], draw: Callable[[Run], str]
     if len(runs) == 1:
         return "".join(map(draw, chosen))
     return "\n".join(f"<details><summary>{html.escape(run.name)}</summary>{draw(run)}</details>" for run in chosen)
+
+
+def _notes(run: Run) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in run.notes)}</ul>"
 
 
 def _key(runs: Sequence[Run]) -> str:

@@ -18,7 +18,7 @@ from densefn.training.data.table import DataError
 from densefn.training.folder import FolderError, check
 from densefn.training.log import Row
 
-_OPTIONAL = (names.MODEL, names.RESULT, names.CONFUSION, names.PREDICTIONS, names.HISTOGRAMS)
+_OPTIONAL = (names.NOTES, names.MODEL, names.RESULT, names.CONFUSION, names.PREDICTIONS, names.HISTOGRAMS)
 
 
 class ReportError(ValueError):
@@ -60,6 +60,7 @@ class Run:
       confusion: how many validation rows of each class are taken for each class, or None.
       predictions: of a regression, or None.
       histograms: of the `weights` and the `outputs`, by path; empty where there are none.
+      notes: what was decided about the rows on the reader's behalf, a line each.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Run:
     confusion: list[list[int]] | None
     predictions: Predictions | None
     histograms: dict[str, dict[str, Any]]
+    notes: Sequence[str] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -126,6 +128,7 @@ def read(folder: Path, name: str) -> Run:
             _confusion(_json(folder / names.CONFUSION), len(preparation.classes or ())),
             _predictions(_json(folder / names.PREDICTIONS)),
             _histograms(_json(folder / names.HISTOGRAMS)),
+            _notes(_json(folder / names.NOTES)),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DataError) as error:
         raise ReportError(f"{folder}: expected the files of a run that densefn wrote: {error}") from None
@@ -199,6 +202,12 @@ def _floats(given: Any) -> np.ndarray:
     if array.dtype.kind == "U":
         raise TypeError(f"expected numbers, got {given!r:.50}")
     return array.astype(np.float64)
+
+
+def _notes(given: list[str] | None) -> list[str]:
+    if not all(isinstance(note, str) for note in given or ()):
+        raise TypeError(f"{names.NOTES}: expected a list of texts")
+    return given or []
 
 
 def _json(path: Path) -> Any:
