@@ -70,10 +70,7 @@ def fit_table(
     columns, left_out = [], []
     for name in inputs:
         column = _column(table, train, name, kinds[name], gaps)
-        if isinstance(column, Category) and (note := _useless(column, table, train)):
-            left_out.append(note)
-        else:
-            columns.append(column)
+        (left_out if isinstance(column, str) else columns).append(column)
     if not columns:
         raise table.refused(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
     return replace(_with_scale(tuple(columns), table, train, target), left_out=tuple(left_out))
@@ -130,7 +127,8 @@ def _with_scale(
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
 
 
-def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column:
+def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column | str:
+    """The column; or why it says nothing of the training rows."""
     with blaming("ignore"):
         if kind == "date":
             raise table.error(
@@ -165,7 +163,8 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     return Number(name, float(np.median(present) if gaps.fill == "median" else present.mean()), indicator)
 
 
-def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category:
+def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category | str:
+    """The column; or why it is left out: (nearly) all of the training rows have one place."""
     counts = Counter(cells.text(table, name)[train])
     levels = sorted(cell for cell, count in counts.items() if cell is not None and count >= rare)
     if len(levels) > _MOST_LEVELS:
@@ -173,18 +172,11 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
             f"column {name!r}: expected at most {_MOST_LEVELS:,} categories, got {len(levels):,}; put it in "
             "data.ignore, or raise data.rare"
         )
-    return Category(name, tuple(levels), counts[None] >= rare)
-
-
-def _useless(column: Category, table: Table, train: np.ndarray) -> str:
-    """Why a column says nothing of the training rows: (nearly) all of them have one place; else ""."""
-    counts = Counter(cells.text(table, column.name)[train])
-    others = sum(n for cell, n in counts.items() if cell not in column.levels and not (cell is None and column.gaps))
     if len(counts) == 1:
-        return f"column {column.name!r}: the same in all {len(train):,} training rows; left out"
-    if others >= _MOSTLY * len(train):
-        return f"column {column.name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
-    return ""
+        return f"column {name!r}: the same in all {len(train):,} training rows; left out"
+    if sum(count for count in counts.values() if count < rare) >= _MOSTLY * len(train):
+        return f"column {name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
+    return Category(name, tuple(levels), counts[None] >= rare)
 
 
 def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
