@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris, make_moons
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -74,16 +75,19 @@ def test_columns_are_those_of_scikit_learn(seed, missing, indicator, rare, load)
     encoder = OneHotEncoder(min_frequency=rare, handle_unknown="infrequent_if_exist", sparse_output=False)
     reference = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(strategy=missing), StandardScaler()), NUMBERS),
+            ("numbers", make_pipeline(SimpleImputer(strategy=missing), VarianceThreshold(), StandardScaler()), NUMBERS),
             ("categories", encoder, CATEGORIES),
         ]
     ).fit(frame.iloc[train])
     flag_filler = SimpleImputer(strategy="mean").fit(flags[train])
     names = dataset.preparation.features
+    kept = reference.named_transformers_["numbers"].get_feature_names_out()
+    assert [name for name in names if name in NUMBERS] == list(kept) == ["small", "large", "whole"]
+    assert "column 'constant': the same in all 160 training rows; left out" in dataset.notes
     for rows, ours in ((train, dataset.train), (held_out, dataset.validation)):
         x = dict(zip(names, np.asarray(ours.x).T, strict=True))
         theirs = reference.transform(frame.iloc[rows])
-        for number, name in enumerate(NUMBERS):
+        for number, name in enumerate(kept):
             # Float32 of what float64 computed; a value of the large ones is up to 1e5 deviations from 0.
             np.testing.assert_allclose(x[name], theirs[:, number], rtol=1e-6, atol=1e-9 if name == "small" else 1e-6)
         for column, levels in zip(CATEGORIES, encoder_levels(reference), strict=True):

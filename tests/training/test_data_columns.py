@@ -70,6 +70,48 @@ def test_text_that_says_nothing_is_left_out_aloud(load):
         load({"x": rare})
 
 
+@pytest.mark.parametrize("indicator", [False, True])
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ([0.1] * ROWS, "the same"),
+        ([1e30, np.nextafter(1e30, 0)] * (ROWS // 2), "the same"),
+        (["true"] * ROWS, "the same"),
+        ([7, ""] * (ROWS // 2), "the same or missing"),
+        (["", "False"] * (ROWS // 2), "the same or missing"),
+    ],
+)
+def test_a_constant_of_numbers_or_flags_is_left_out_aloud(column, what, indicator, load):
+    dataset = load({"same": column}, missing_indicator=indicator)
+    if indicator and "missing" in what:  # where the gaps are says something
+        assert dataset.preparation.features == ["x", "same", "same missing"]
+        return
+    said = f"column 'same': {what} in all 32 training rows; left out"
+    assert (dataset.preparation.features, dataset.notes) == (["x"], (said,))
+    with pytest.raises(TableError, match="expected a column that says something of the rows, got none: column 'x'"):
+        load({"x": column}, missing_indicator=indicator)
+
+
+def test_the_training_rows_alone_decide_what_is_constant(load):
+    train = np.random.default_rng(0).permutation(ROWS)[ROWS // 5 :]
+    column = np.arange(ROWS)
+    column[train] = 3
+    assert load({"same": column}).preparation.features == ["x"]
+    column[train[0]] = 4
+    assert load({"same": column}).preparation.features == ["x", "same"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
+def test_arrays_of_which_all_rows_are_the_same_are_refused(dtype, tmp_path):
+    x, settings = np.ones((ROWS, 2), dtype), ArrayFile(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(ROWS) % 2)
+    with pytest.raises(TableError, match="expected inputs that differ, and all training rows have the same"):
+        data.load(settings)
+    x[::2, 1] = 0
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(ROWS) % 2)
+    assert data.load(settings).features == 2
+
+
 @pytest.mark.parametrize(
     "codes", [("007", "042"), ("0", "00", "000"), (f"{2**53}", f"{2**53 + 1}"), ("-90071992547409921", "3")]
 )
@@ -233,6 +275,14 @@ def test_a_column_of_any_size_is_standardised(size, load):
     tolerance = 0.2 if size < 1e-322 else 1e-3 if size < 1e-300 else 1e-5  # subnormal numbers have few digits
     np.testing.assert_allclose(x, np.asarray(whole.x)[:, 0], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(y, np.asarray(whole.y)[:, 0], rtol=tolerance, atol=tolerance)
+
+
+def test_many_rows_of_which_few_differ_are_standardised():
+    """A column of a million rows at 1.7e9, half of them a tenth higher: no rounding hides that."""
+    moments = Moments()
+    for _ in range(4):
+        moments = moments.with_rows(np.resize([[1.7e9], [1.7e9 + 0.1]], (2**18, 1)))
+    np.testing.assert_allclose(moments.mean_and_scale()[1], 0.05, rtol=1e-4)
 
 
 def test_moments_of_parts_are_those_of_the_whole():

@@ -9,7 +9,7 @@ import numpy as np
 
 from densefn.training.data import cells
 from densefn.training.data.columns import Block, Category, Column, Flag, Number
-from densefn.training.data.moments import Moments
+from densefn.training.data.moments import Moments, are_constant
 from densefn.training.data.preparation import Preparation, encode
 from densefn.training.data.table import DataError, Table, blaming
 from densefn.training.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
@@ -122,6 +122,8 @@ def _with_scale(
     for place, part in table.parts(len(is_scaled)):
         values = encode(columns, part)[is_train[place]]
         found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
+    if are_constant(found.lowest, found.highest).all():
+        raise table.refused("expected inputs that differ, and all training rows have the same")
     mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
@@ -157,10 +159,17 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     present = values[~np.isnan(values)]
     if not len(present):
         raise table.refused(f"column {name!r}: every training row's value is missing; put it in data.ignore")
-    indicator = gaps.indicator and len(present) < len(values)
+    has_gaps = len(present) < len(values)
+    indicator = gaps.indicator and has_gaps
+    if are_constant(present.min(), present.max()) and not indicator:
+        return _said_constant(name, "the same or missing" if has_gaps else "the same", len(values))
     if kind == "flag":
         return Flag(name, float(present.mean()), indicator)
     return Number(name, float(np.median(present) if gaps.fill == "median" else present.mean()), indicator)
+
+
+def _said_constant(name: str, what: str, rows: int) -> str:
+    return f"column {name!r}: {what} in all {rows:,} training rows; left out"
 
 
 def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category | str:
@@ -173,7 +182,7 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
             "data.ignore, or raise data.rare"
         )
     if len(counts) == 1:
-        return f"column {name!r}: the same in all {len(train):,} training rows; left out"
+        return _said_constant(name, "the same", len(train))
     if sum(count for count in counts.values() if count < rare) >= _MOSTLY * len(train):
         return f"column {name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
     return Category(name, tuple(levels), counts[None] >= rare)

@@ -1,5 +1,6 @@
 """Mean and standard deviation of columns that are read in parts."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,15 @@ class Moments(NamedTuple):
       rows: how many.
       mean: of each column.
       norm: the root of the sum of the squared distances from it.
+      lowest: the smallest number of each.
+      highest: the largest number of each.
     """
 
     rows: int = 0
     mean: Any = 0.0
     norm: Any = 0.0
+    lowest: Any = math.inf
+    highest: Any = -math.inf
 
     def with_rows(self, values: np.ndarray) -> "Moments":
         """The moments of the rows with others `[rows, columns]` among them, after Chan, Golub and LeVeque (1979)."""
@@ -26,14 +31,17 @@ class Moments(NamedTuple):
         rows, distance = self.rows + len(values), mean - self.mean
         norm = np.hypot(self.norm, _norm(values - mean))
         norm = np.hypot(norm, distance * np.sqrt(self.rows * len(values) / rows))
-        return Moments(rows, self.mean + distance * (len(values) / rows), norm)
+        lowest, highest = np.minimum(self.lowest, values.min(axis=0)), np.maximum(self.highest, values.max(axis=0))
+        return Moments(rows, self.mean + distance * (len(values) / rows), norm, lowest, highest)
 
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation; that of a constant is 1."""
-        deviation = self.norm / np.sqrt(self.rows)
-        # A constant's deviation may be a rounding error of its mean, not 0.
-        constant = deviation <= self.rows * np.finfo(np.float64).eps * np.abs(self.mean)
-        return self.mean, np.where(constant, 1.0, deviation)
+        return self.mean, np.where(are_constant(self.lowest, self.highest), 1.0, self.norm / np.sqrt(self.rows))
+
+
+def are_constant(lowest: Any, highest: Any) -> Any:
+    """Whether numbers between these differ by no more than roundings of float64."""
+    return highest - lowest <= 4 * np.finfo(np.float64).eps * np.maximum(np.abs(lowest), np.abs(highest))
 
 
 def _norm(distances: np.ndarray) -> np.ndarray:
