@@ -97,8 +97,8 @@ def test_a_table_of_one_s_own_is_trained_on(capsys, tmp_path, monkeypatch):
     )
     Path("houses.csv").write_text("\n".join(["id,area,city,rooms,garden,price", *rows]))
     assert main(["train", "houses.toml", "--run-dir", "run"]) == 0
-    told = capsys.readouterr().out.splitlines()[0]
-    assert told in " ".join(section.split())
+    for told in capsys.readouterr().out.splitlines()[:2]:
+        assert told in " ".join(section.split())
     Path("houses.csv").write_text("id,area,price\n" + "1,2,3\n" * 7 + "2,n.a.,4\n")
     assert main(["train", "houses.toml"]) == 2
     assert capsys.readouterr().err.partition(";")[0] in " ".join(section.split())

@@ -65,9 +65,32 @@ def test_text_that_says_nothing_is_left_out_aloud(load):
     assert dataset.notes == (
         "column 'name': 32 levels in 32 training rows, mostly rare; left out",
         "column 'same': the same in all 32 training rows; left out",
+        "a.csv: column 'city': 2 categories of text ('Oslo', 'Rome')",
     )
     with pytest.raises(TableError, match="expected a column that says something of the rows, got none: column 'x'"):
         load({"x": rare})
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (["b", "a", "zwei\nZeilen", "d"], "4 categories of text ('a', 'b', 'd', ...)"),
+        (["a", "a", "", "a"], "1 category of text ('a') and gaps"),
+        (["a", "x" * 50], f"2 categories of text ('a', '{'x' * 37}...')"),
+    ],
+)
+def test_columns_that_are_taken_for_categories_are_said(levels, said, load):
+    given = {"text": (levels * ROWS)[:ROWS], "code": ["1", "2"] * (ROWS // 2), "flag": ["true", "false"] * (ROWS // 2)}
+    assert load(given, categorical="code").notes == (f"a.csv: column 'text': {said}",)
+    assert load(given, categorical=["code", "text"]).notes == ()
+
+
+def test_many_columns_that_are_taken_for_categories_share_a_line(load):
+    given = {f"text {number}": ["a", "b"] * (ROWS // 2) for number in range(12)}
+    assert load(given, categorical="text 0").notes == (
+        "a.csv: 11 columns of text are taken for categories: 'text 1', 'text 2', 'text 3', ...",
+    )
+    assert len(load(given, categorical=["text 0", "text 1"]).notes) == 10
 
 
 @pytest.mark.parametrize("indicator", [False, True])
@@ -261,8 +284,9 @@ def test_levels_of_a_validation_file_that_training_did_not_see_are_said(load, tm
     pl.DataFrame({"x": [1.0, 2.0], "y": [0.5, 2.5], "city": ["Rome", "Paris"]}).write_csv(tmp_path / "b.csv")
     dataset = load({"city": ["Rome", "Oslo"] * (ROWS // 2)}, validation=str(tmp_path / "b.csv"))
     assert [note.partition(": ")[2] for note in dataset.notes] == [
+        "column 'city': 2 categories of text ('Oslo', 'Rome')",
         "column 'city': 1 of 2 rows hold a level that training did not see, or too rarely, such as 'Paris'; it counts "
-        "as other"
+        "as other",
     ]
 
 

@@ -8,9 +8,13 @@ import numpy as np
 
 from densefn import checks
 from densefn.training.data import cells, files, fit
+from densefn.training.data.columns import Category
 from densefn.training.data.preparation import Preparation
 from densefn.training.data.section import Data
 from densefn.training.data.table import GAPS, Table, blaming, nfc
+
+_MOST_LINES = 10
+"""About as many columns of categories a line each is printed; about more, one for all of them."""
 
 
 def _names(given: Any) -> tuple[str, ...]:
@@ -102,6 +106,14 @@ class TableFile(FileData):
         gaps = fit.Gaps(self.missing, self.missing_indicator, self.rare)
         columns = {"targets": self.target, "ignore": self.ignore, "categorical": self.categorical}
         return fit.fit_table(replace(table, gaps=self.missing_values), train, **columns, task=self.task, gaps=gaps)
+
+    def notes(self, preparation: Preparation) -> list[str]:
+        found = [column for column in preparation.columns if isinstance(column, Category)]
+        taken = [column for column in found if column.name not in self.categorical]
+        if len(taken) > _MOST_LINES:
+            names = ", ".join(repr(column.name) for column in taken[:3])
+            return [f"{self.title}: {len(taken):,} columns of text are taken for categories: {names}, ..."]
+        return [f"{self.title}: column {column.name!r}: {column.described}" for column in taken]
 
 
 class ArrayFile(FileData):

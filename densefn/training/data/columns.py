@@ -107,6 +107,13 @@ class Category(Column):
             f"{self.name} other",
         ]
 
+    @property
+    def described(self) -> str:
+        """How many levels there are, with the first ones."""
+        some = ", ".join(map(cells.short, self.levels[:3])) + ", ..." * (len(self.levels) > 3)
+        count = f"{len(self.levels):,} categor{'y' if len(self.levels) == 1 else 'ies'} of text"
+        return f"{count}{f' ({some})' if some else ''}{' and gaps' * self.gaps}"
+
     def unseen(self, table: Table) -> str:
         """How many rows have no place but that for all others, with an example; empty if there is none."""
         known = {*self.levels, *[None] * self.gaps}

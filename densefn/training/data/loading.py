@@ -74,7 +74,7 @@ def load(settings: Data) -> Dataset:
                 rest = make(digest, preparation, own, np.arange(len(own)))
     except DataError as error:
         raise TableError([Problem(("data", error.key), str(error))]) from None
-    notes = [*table.notes, *preparation.left_out]
+    notes = [*table.notes, *preparation.left_out, *settings.notes(preparation)]
     if own is not None:
         notes += [*own.notes, *preparation.unseen(own)]
     return Dataset(train, rest[0], preparation, digest.hexdigest(), tuple(dict.fromkeys(notes)))

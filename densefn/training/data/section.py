@@ -61,6 +61,10 @@ class Data(Value):
         """
         return False
 
+    def notes(self, preparation: Preparation) -> list[str]:
+        """What was decided about the columns because the section does not say it, a line each."""
+        return []
+
     def resolved(self, preparation: Preparation) -> "Data":
         """The section with what was found out in the place of what was left open."""
         return self
