@@ -99,6 +99,7 @@ def test_many_columns_that_are_taken_for_categories_share_a_line(load):
     [
         ([0.1] * ROWS, "the same"),
         ([1e30, np.nextafter(1e30, 0)] * (ROWS // 2), "the same"),
+        ([2**60 + 1] * ROWS, "the same"),
         (["true"] * ROWS, "the same"),
         ([7, ""] * (ROWS // 2), "the same or missing"),
         (["", "False"] * (ROWS // 2), "the same or missing"),
@@ -344,3 +345,54 @@ def test_whole_numbers_beyond_float64_are_classes_as_they_are(ending, dtype, tas
     np.testing.assert_array_equal(
         preparation.labels(rows), [preparation.classes.index(code) for code in rows.columns["y"]]
     )
+
+
+def near(count, start=2**60, step=1):
+    return [start + step * (number % count) for number in range(ROWS)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy"])
+@pytest.mark.parametrize("as_target", [False, True])
+def test_whole_numbers_of_which_float64_loses_the_digits_are_refused(ending, as_target, tmp_path):
+    def load(numbers):
+        names = ("x", "y") if as_target else ("y", "x")
+        columns = dict(zip(names, (np.arange(ROWS) * 3 % 8, np.array(numbers)), strict=True))
+        path = tmp_path / f"a.{ending}"
+        if ending in ("csv", "parquet"):
+            frame = pl.DataFrame({name: columns[name] for name in "xy"})
+            frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
+            return data.load(TableFile(str(path), "y", task="regression"))
+        if ending == "npz":
+            np.savez(path, x=columns["x"][:, None], y=columns["y"])
+            return data.load(ArrayFile(str(path), task="regression"))
+        np.save(path, np.stack([columns["x"], columns["y"]], axis=1))
+        return data.load(ArrayFile(str(path), target=-1, task="regression"))
+
+    for numbers in (near(40), near(40, -(2**60)), near(3, 2**53 + 1), near(40, step=2**20 + 1)):
+        with pytest.raises(
+            TableError, match=r"expected numbers that float64 keeps apart, got -?\d{16,} and others near"
+        ):
+            load(numbers)
+    for numbers in (near(40, step=256), near(40, 2**53 - 50)):
+        assert load(numbers).features == 1
+    numbers = near(40, step=2**40 + 1)  # rounded by 2^7 of 2^45
+    rows = load(numbers).train
+    ours = np.asarray(rows.y if as_target else rows.x)[:, 0]
+    train = [numbers[row] - numbers[0] for row in np.random.default_rng(0).permutation(ROWS)[ROWS // 5 :]]
+    np.testing.assert_allclose(ours, (train - np.mean(train)) / np.std(train), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_the_task_is_that_of_whole_numbers_that_float64_takes_for_one(ending, tmp_path):
+    path, codes = tmp_path / f"a.{ending}", np.array(near(40))
+    assert len(np.unique(codes.astype(float))) < 3
+    if ending == "npz":
+        np.savez(path, x=np.arange(ROWS)[:, None], y=codes)
+        settings = ArrayFile(str(path))
+    else:
+        frame = pl.DataFrame({"x": np.arange(ROWS), "y": codes})
+        frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
+        settings = TableFile(str(path), "y")
+    with pytest.raises(TableError, match='float64 keeps apart, got .*, or set data.task = "classification"'):
+        data.load(settings)
+    assert data.load(build(type(settings), {**settings.to_table(), "task": "classification"})).classes == 40

@@ -12,14 +12,13 @@ from densefn.training.data.columns import Block, Category, Column, Flag, Number
 from densefn.training.data.moments import Moments, are_constant
 from densefn.training.data.preparation import Preparation, encode
 from densefn.training.data.table import DataError, Table, blaming
-from densefn.training.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
+from densefn.training.data.target_fit import array_target, table_target
+from densefn.training.data.targets import Classes, Target
+from densefn.training.data.whole_numbers import refuse_rounded, refuse_rounded_cells
 
 _MOST_LEVELS = 1_000
-_MOST_CLASSES = 10_000
 _MOSTLY = 0.95
 """A category whose rare levels have this part of the training rows is left out."""
-_FEW = 20
-"""Up to as many whole numbers are taken for classes, if there are five rows of each on average."""
 
 
 class Gaps(NamedTuple):
@@ -61,7 +60,7 @@ def fit_table(
             for name in names:
                 table.series(name)
     with blaming("target"):
-        target = _table_target(table, train, targets, task)
+        target = table_target(table, train, targets, task)
     others = {*targets, *ignore}
     inputs = [name for name in table.inputs if name not in others]
     if not inputs:
@@ -97,10 +96,11 @@ def fit_arrays(
         fitted = (
             Classes(name, tuple(classes), "index")
             if classes is not None
-            else _array_target(table, train, name, column, task)
+            else array_target(table, train, name, column, task)
         )
     with blaming("inputs"):
         array = table.array(inputs)
+        refuse_rounded(table, inputs, array, "", but=column)
     shape = array.shape[1:] or (1,)
     if column is not None:
         shape = (shape[0] - 1,)
@@ -156,6 +156,8 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
             "data.categorical or data.ignore"
         )
         raise DataError(f"{error}; {hint}") from None
+    with blaming("ignore"):
+        refuse_rounded_cells(table, name, values, ", or put the column in data.categorical or data.ignore")
     present = values[~np.isnan(values)]
     if not len(present):
         raise table.refused(f"column {name!r}: every training row's value is missing; put it in data.ignore")
@@ -186,92 +188,3 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
     if sum(count for count in counts.values() if count < rare) >= _MOSTLY * len(train):
         return f"column {name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
     return Category(name, tuple(levels), counts[None] >= rare)
-
-
-def _table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
-    name, *others = names
-    kind = cells.kind(table, name)
-    if kind in ("nothing", "date"):
-        got = "a date" if kind == "date" else "nothing in any row"
-        raise table.error(0, name, f"expected a class or a number, got {got}")
-    if kind == "marked" and task != "classification":
-        row, cell = cells.marked(table, name)
-        raise table.error(
-            row, name, f"expected a number or a class, got {cell!r}; write numbers without signs, units and commas, as "
-            '1234.5; data.task = "classification" takes them for classes',
-        )  # fmt: skip
-    mixed = None if others or kind != "number" else next(cells.odd(table, name), None)
-    if mixed and task is None:
-        row, cell = mixed
-        got = f"expected a number, got {cells.short(cell)}"
-        raise table.error(row, name, f'{got}; data.task = "classification" takes the column for classes')
-    if others and task == "classification":
-        raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
-    if task is None:
-        if others:
-            _refuse_one_hot(table, names, target_numbers(table, names))
-        of_numbers = others or (kind == "number" and _task(cells.numbers(table, name)) == "regression")
-        task = "regression" if of_numbers else "classification"
-    if task == "regression":
-        return _numbers(table, train, names)
-    as_written = kind == "marked" or mixed or (kind == "number" and cells.are_codes(table, name))
-    return _classes(table, train, name, "text" if as_written else kind)
-
-
-def _array_target(table: Table, train: np.ndarray, name: str, column: int | None, task: str | None) -> Target:
-    array = table.array(name)
-    if task is None:
-        of_numbers = array.dtype.kind in "iuf" and (column is None or array.ndim == 2)
-        values = target_numbers(table, (name,), column) if of_numbers else None
-        if values is not None:
-            _refuse_one_hot(table, (name,), values)
-        task = "classification" if values is None else _task(values[:, 0]) if values.shape[1] == 1 else "regression"
-    if task == "regression":
-        return _numbers(table, train, (name,), column)
-    kind = array.dtype.kind
-    as_written = kind == "U" or (kind in "iu" and cells.beyond_float64(array.min(), array.max()))
-    form = "text" if as_written else "flag" if kind == "b" else "number"
-    return _classes(table, train, name, form, column)
-
-
-def _refuse_one_hot(table: Table, names: tuple[str, ...], values: np.ndarray) -> None:
-    if values.shape[1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
-        raise table.refused(
-            f"the targets {', '.join(names)} are one-hot: 0 and 1, one 1 a row; write one column of classes, as "
-            'numpy.argmax(y, axis=1) makes it, or set data.task = "regression"'
-        )
-
-
-def _task(values: np.ndarray) -> str:
-    present = values[~np.isnan(values)]
-    distinct = np.unique(present)
-    few = len(distinct) == 2 or (len(distinct) <= _FEW and len(present) >= 5 * len(distinct))
-    return "classification" if few and np.all(distinct == np.round(distinct)) else "regression"
-
-
-def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int | None = None) -> Classes:
-    found = class_texts(table, name, form, column)
-    refuse_gaps(table, name, found.is_null().to_numpy())
-    names = sorted(found.unique(), key=float if form == "number" else None)
-    if len(names) < 2:
-        raise table.refused(
-            f"column {name!r}: expected at least two classes, got {cells.short(names[0])} in all {len(table):,} rows"
-        )
-    if len(names) > _MOST_CLASSES:
-        raise table.refused(
-            f"column {name!r}: expected at most {_MOST_CLASSES:,} classes, got {len(names):,}; "
-            'data.task = "regression" takes them for numbers'
-        )
-    seen = found[train].unique()
-    if len(seen) < 2:
-        raise table.refused(
-            f"column {name!r}: expected at least two classes among the training rows, and all {len(train):,} are "
-            f"{cells.short(seen[0])}; another data.seed draws others"
-        )
-    return Classes(name, tuple(names), form, column)
-
-
-def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: int | None = None) -> Numbers:
-    numbers = target_numbers(table, names, column)[train]
-    mean, scale = Moments().with_rows(numbers).mean_and_scale()
-    return Numbers(names, tuple(mean.tolist()), tuple(scale.tolist()), column)
