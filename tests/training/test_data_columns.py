@@ -136,6 +136,15 @@ def test_arrays_of_which_all_rows_are_the_same_are_refused(dtype, tmp_path):
     assert data.load(settings).features == 2
 
 
+def test_targets_that_are_the_same_in_all_training_rows_are_refused(load):
+    with pytest.raises(TableError, match="a.csv: y: expected a target that differs, and all 32 training rows have the"):
+        load({"y": [2.5] * ROWS}, task="regression")
+    held_out = np.isin(np.arange(ROWS), np.random.default_rng(0).permutation(ROWS)[: ROWS // 5])
+    with pytest.raises(TableError, match="a.csv: y: expected a target that differs"):
+        load({"y": np.where(held_out, np.arange(ROWS), 0.1)}, task="regression")
+    assert load({"y": [2.5] * ROWS, "z": np.arange(ROWS)}, ["y", "z"]).outputs == 2
+
+
 @pytest.mark.parametrize(
     "codes", [("007", "042"), ("0", "00", "000"), (f"{2**53}", f"{2**53 + 1}"), ("-90071992547409921", "3")]
 )

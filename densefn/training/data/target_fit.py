@@ -3,7 +3,7 @@
 import numpy as np
 
 from densefn.training.data import cells
-from densefn.training.data.moments import Moments
+from densefn.training.data.moments import Moments, are_constant
 from densefn.training.data.table import Table
 from densefn.training.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
 from densefn.training.data.whole_numbers import refuse_rounded, refuse_rounded_cells
@@ -119,5 +119,11 @@ def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: in
     else:
         for number, name in enumerate(names):
             refuse_rounded_cells(table, name, numbers[:, number], fix)
-    mean, scale = Moments().with_rows(numbers[train]).mean_and_scale()
+    found = Moments().with_rows(numbers[train])
+    if are_constant(found.lowest, found.highest).all():
+        raise table.refused(
+            f"{', '.join(names)}: expected a target that differs, and all {len(train):,} training rows have the same; "
+            "another data.seed draws others"
+        )
+    mean, scale = found.mean_and_scale()
     return Numbers(names, tuple(mean.tolist()), tuple(scale.tolist()), column)
