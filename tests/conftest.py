@@ -1,13 +1,24 @@
 """Strict JAX for all tests: ranks are never promoted, warnings are errors (pyproject), and there are two devices."""
 
+import functools
+import importlib.metadata
+import os
 import signal
 import tempfile
 from pathlib import Path
 
+TESTS = Path(__file__).parent
+
+# Compiling takes most of the suite's time, also in the processes that tests start. XLA's older emitters compile small
+# programs in a fifth of the time; jaxlib 0.12 has them no more, and ends at flags that it does not know.
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 import jax
 import pytest
 
-TESTS = Path(__file__).parent
+from densefn.training.report import plot
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
@@ -28,14 +39,8 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-# Values against a formula, a peer or another program of the same compiler, with the tolerances of float32 or of the
-# narrow dtype. What reads compiled programs or compares bits of two programs is compiled as users compile it.
-LIGHTLY_COMPILED = {
-    *("export/test_keras", "export/test_onnx", "export/test_safetensors"),
-    *("peers/test_dense", "peers/test_einsum", "peers/test_losses"),
-    *("training/test_loss_scale", "training/test_losses", "training/test_metrics", "training/test_optimizer"),
-    "test_laws",
-}
+# What reads compiled programs is compiled as users compile it.
+AS_USERS_COMPILE = {"benchmarks/test_benchmarks", "test_compose", "test_explanation"}
 
 
 # The files that take longest go first, so that no worker is alone with one at the end.
@@ -50,15 +55,31 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler(request):
-    """Compiling takes most of the suite's time: where the machine's code is not the subject, LLVM optimises nothing."""
-    lightly = request.path in {TESTS / f"{name}.py" for name in LIGHTLY_COMPILED}
-    if lightly:
+    """Programs that are compiled in one way are not taken for those of the other."""
+    as_users_do = request.path in {TESTS / f"{name}.py" for name in AS_USERS_COMPILE}
+    if as_users_do:
         jax.clear_caches()
-        jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    if lightly:
         jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    if as_users_do:
+        jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def pictures(request):
+    """Drawing a report takes longer than a small training: one picture stands for all, where they are not the subject."""
+    if request.path == TESTS / "training" / "test_report.py":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plot, "_saved", lambda panels, form, **options: _picture(form))
+        yield
+
+
+@functools.cache
+def _picture(form, saved=plot._saved):
+    return saved([plot.curves("a picture", {})], form)
 
 
 @pytest.fixture

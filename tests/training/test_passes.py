@@ -73,7 +73,8 @@ def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
     loss, measured = make_evaluate(MODEL, CrossEntropy(), {"a": accuracy})(state.params, rows)
     np.testing.assert_allclose(loss, metrics.log_loss(rows.y, jax.nn.softmax(value)) + penalty, rtol=1e-5)
     np.testing.assert_allclose(measured["a"], metrics.accuracy_score(rows.y, value.argmax(axis=1)), rtol=1e-6)
-    np.testing.assert_allclose(outputs(MODEL, state.params, rows), value, rtol=1e-6, atol=1e-7)
+    # Two programs sum in different orders: a few units in the last place of numbers up to 1.2.
+    np.testing.assert_allclose(outputs(MODEL, state.params, rows), value, rtol=1e-6, atol=5e-7)
 
 
 def test_of_wide_rows_fewer_are_taken_at_once():
