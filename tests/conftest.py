@@ -1,27 +1,28 @@
 """Strict JAX for all tests: ranks are never promoted, warnings are errors (pyproject), and there are two devices."""
 
 import functools
+import gc
 import importlib.metadata
 import os
 import signal
 import tempfile
 from pathlib import Path
 
-TESTS = Path(__file__).parent
-
 # Compiling takes most of the suite's time, also in the processes that tests start. XLA's older emitters compile small
-# programs in a fifth of the time; jaxlib 0.12 has them no more, and ends at flags that it does not know.
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# programs in half of it. jaxlib 0.12 has them no more, and ends at a flag that it does not know.
+_OLDER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = _OLDER if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
 
 import jax
 import pytest
 
 from densefn.training.report import plot
 
+TESTS = Path(__file__).parent
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 # A suite in the background of a shell ignores these signals, and so would the runs that its tests interrupt.
@@ -35,12 +36,19 @@ def pytest_configure(config):
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     jax.config.update("jax_compilation_cache_dir", folder.name)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # to write a smaller program costs as much
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-# What reads compiled programs is compiled as users compile it.
-AS_USERS_COMPILE = {"benchmarks/test_benchmarks", "test_compose", "test_explanation"}
+def pytest_collection_finish():
+    """The modules live as long as the suite: to look through them for garbage takes a tenth of its time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
+
+
+# What reads compiled programs, and what trains for long, is compiled as users compile it.
+AS_USERS_COMPILE = {"cli/test_paths", "cli/test_train", "test_compose", "test_explanation"}
 
 
 # The files that take longest go first, so that no worker is alone with one at the end.
@@ -66,20 +74,26 @@ def compiler(request):
     jax.clear_caches()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def pictures(request):
-    """Drawing a report takes longer than a small training: one picture stands for all, where they are not the subject."""
-    if request.path == TESTS / "training" / "test_report.py":
-        yield
-        return
+@pytest.fixture(autouse=True, scope="session")
+def pictures():
+    """Drawing takes longer than a small training: one picture stands for all, but for tests that use `drawn`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot, "_saved", lambda panels, form, **options: _picture(form))
+        patch.setattr(plot, "_saved", lambda *given, **_: _picture(given[1]))
         yield
+
+
+_draw = plot._saved
 
 
 @functools.cache
-def _picture(form, saved=plot._saved):
-    return saved([plot.curves("a picture", {})], form)
+def _picture(form):
+    return _draw([plot.curves("a picture", {})], form)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Pictures are drawn."""
+    monkeypatch.setattr(plot, "_saved", _draw)
 
 
 @pytest.fixture

@@ -41,12 +41,36 @@ def test_every_config_reaches_what_it_promises(path, tmp_path, capsys):
 class TestRun:
     @pytest.fixture(scope="class")
     @classmethod
-    def run_dir(cls, tmp_path_factory):
+    def run_on_a_terminal(cls, tmp_path_factory):
+        """The folder of a run of 2 epochs, and what a terminal showed of it."""
         run_dir = tmp_path_factory.mktemp("runs") / "new" / "run"
-        with start(run_dir, 2, stdout=subprocess.DEVNULL) as process:
-            pass
+        outer, inner = pty.openpty()
+        terminal = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+        with start(run_dir, 2, stdout=inner, stderr=inner, env=terminal) as process:
+            os.close(inner)
+            shown, deadline = b"", time.monotonic() + 120
+            while time.monotonic() < deadline:
+                try:
+                    part = os.read(outer, 4096)
+                except OSError:  # the other end is closed
+                    break
+                if not part:
+                    break
+                shown += part
+        os.close(outer)
         assert process.returncode == 0
-        return run_dir
+        return run_dir, shown.decode()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run_dir(cls, run_on_a_terminal):
+        return run_on_a_terminal[0]
+
+    def test_a_terminal_shows_a_live_bar(self, run_on_a_terminal):
+        text = run_on_a_terminal[1]
+        assert "2/2" in text
+        assert "val_accuracy" in text
+        assert text.count("\r") > 3
 
     def test_leaves_its_files_and_no_others(self, run_dir):
         assert sorted(path.name for path in run_dir.iterdir()) == [
@@ -260,26 +284,3 @@ def test_a_disk_that_is_full_is_a_message(tmp_path, monkeypatch, capsys):
     assert main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=1"]) == 1
     assert capsys.readouterr().err == f"{run_dir / 'config.toml'}: No space left on device\n"
     assert not run_dir.exists()
-
-
-def test_a_terminal_shows_a_live_bar(tmp_path):
-    outer, inner = pty.openpty()
-    with start(
-        tmp_path / "run", 30, stdout=inner, stderr=inner, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    ) as process:
-        os.close(inner)
-        shown, deadline = b"", time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                part = os.read(outer, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-    os.close(outer)
-    text = shown.decode()
-    assert process.returncode == 0
-    assert "30/30" in text
-    assert "val_accuracy" in text
-    assert text.count("\r") > 3

@@ -236,6 +236,7 @@ class TestPage:
         assert all(attributes["aria-label"] for attributes in pictures)
         assert len(pictures) == 4 + 2 + 6 + 6 + 3
 
+    @pytest.mark.usefixtures("drawn")
     def test_follows_the_scheme_of_its_reader(self, classes, numbers):
         page = shown(classes, numbers)
         styles, _, body = page.partition("</style>")
@@ -247,9 +248,11 @@ class TestPage:
         assert {"--ink", "--line", "--c0", "--c1"} <= used
         assert all(f"{name}: #" in light and f"{name}: #" in dark for name in used)
 
+    @pytest.mark.usefixtures("drawn")
     def test_ids_in_its_pictures_are_not_the_same(self, classes, numbers):
-        ids = [attributes["id"] for _, attributes in Page(shown(classes, numbers)).tags if "id" in attributes]
-        assert all(f"#{each}" in shown(classes, numbers) for each in set(ids))
+        page = shown(classes, numbers)
+        ids = [attributes["id"] for _, attributes in Page(page).tags if "id" in attributes]
+        assert all(f"#{each}" in page for each in set(ids))
 
     def test_text_of_the_config_is_text(self, classes, tmp_path):
         run = shutil.copytree(classes, tmp_path / "<b>bold")
@@ -295,6 +298,7 @@ class TestPage:
         (tmp_path / "run" / "notes.json").unlink()  # as one that an earlier densefn made
         assert "What was made" not in shown(seal(tmp_path / "run"))
 
+    @pytest.mark.usefixtures("drawn")
     def test_a_loss_that_was_not_finite_is_shown(self, numbers, tmp_path):
         run = shutil.copytree(numbers, tmp_path / "run")
         row = {**rows(run)[0], "train_loss": None, "val_loss": None, "gradient_norms": {"0/kernel": None}}
@@ -305,6 +309,7 @@ class TestPage:
         assert '<td class="number">nan</td>' in page
 
 
+@pytest.mark.usefixtures("drawn")
 def test_names_are_drawn_as_they_are():
     """Two dollar signs begin no formula, and a script that the font lacks is no warning."""
     for name in (r"price $ and \frac $", "$^$", "価格"):
@@ -313,6 +318,7 @@ def test_names_are_drawn_as_they_are():
         assert plot.png([plot.steps(name, {}, name), panel])
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_name_that_is_no_text_is_shown_with_the_sign_for_it(numbers, tmp_path):
     run = shutil.copytree(numbers, tmp_path / "run\udcff")
     report.write_own(run)

