@@ -372,7 +372,7 @@ class TestCommand:
             (["--units", "3", "--dtype", "float64", "--input-shape", "2"], "needs float64, which is off"),
             (["--units", "3", "--kernel-regularizer", "orthogonal_regularizer", "--bias-regularizer",
               "orthogonal_regularizer", "--input-shape", "2"], "expected a matrix"),
-            (["--units", "999999999999", "--input-shape", "2,99999999"], "expected arrays of at most 2^40 entries"),
+            (["--units", "999999999", "--input-shape", "2,99999999"], "expected arrays of at most 2^40 entries"),
             (["--units", "4", "--input-shape", "99999999999999999999,3"], "expected arrays of at most 2^40 entries"),
             (["--units", "4", "--bias-initializer", "identity", "--input-shape", "2"],
              "bias: Identity: expected a matrix"),

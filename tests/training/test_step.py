@@ -10,7 +10,7 @@ from sklearn import datasets, metrics
 
 from densefn import L2, Dense, MaxNorm, Sequential
 from densefn.training import data
-from densefn.training.data import Bundled, Rows
+from densefn.training.data import Bundled, Rows, loading
 from densefn.training.losses import CrossEntropy, SquaredError
 from densefn.training.metrics import r2
 from densefn.training.step import make_state, make_step
@@ -125,4 +125,5 @@ class TestData:
 
     @pytest.mark.parametrize(("fraction", "held_out"), [(1e-9, 1), (1 - 1e-9, 149)])
     def test_no_part_is_empty(self, fraction, held_out):
-        assert len(data.load(Bundled("iris", validation_fraction=fraction, seed=0)).validation.y) == held_out
+        settings = Bundled("iris", validation_fraction=fraction, seed=0)
+        assert [len(part) for part in loading._split(settings.read(), settings)] == [150 - held_out, held_out]
