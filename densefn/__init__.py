@@ -3,10 +3,13 @@
 from densefn import _interrupted as _interrupted
 from densefn import activations as activations
 from densefn import constraints as constraints
+from densefn import forms as forms
 from densefn import initializers as initializers
 from densefn import regularizers as regularizers
 from densefn.activations import Activation as Activation
 from densefn.checkpoint import load as load
+from densefn.checkpoint import save as save
+from densefn.compose import Frozen as Frozen
 from densefn.compose import Function as Function
 from densefn.compose import Repeat as Repeat
 from densefn.compose import Residual as Residual
@@ -15,8 +18,10 @@ from densefn.constraints import MaxNorm as MaxNorm
 from densefn.constraints import MinMaxNorm as MinMaxNorm
 from densefn.constraints import NonNeg as NonNeg
 from densefn.constraints import UnitNorm as UnitNorm
+from densefn.convert import convert as convert
 from densefn.dense import Dense as Dense
 from densefn.einsum import Einsum as Einsum
+from densefn.errors import LayerError as LayerError
 from densefn.explanation import explain as explain
 from densefn.initializers import Constant as Constant
 from densefn.initializers import GlorotNormal as GlorotNormal
@@ -37,6 +42,9 @@ from densefn.initializers import VarianceScaling as VarianceScaling
 from densefn.initializers import Zeros as Zeros
 from densefn.layer import Layer as Layer
 from densefn.layer import Output as Output
+from densefn.param import Param as Param
+from densefn.partition import combine as combine
+from densefn.partition import partition as partition
 from densefn.precision import Policy as Policy
 from densefn.projection import projection as projection
 from densefn.regularizers import L1 as L1
@@ -46,5 +54,6 @@ from densefn.regularizers import OrthogonalRegularizer as OrthogonalRegularizer
 from densefn.serialize import from_dict as from_dict
 from densefn.serialize import to_dict as to_dict
 from densefn.summary import summary as summary
+from densefn.walk import walk as walk
 
 __version__ = "0.1.0"

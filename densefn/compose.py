@@ -4,7 +4,10 @@
 no name: the parameters of `Residual(body)` are those of `body`, value for value.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, cast
 
 import jax
@@ -17,9 +20,9 @@ from densefn.activations import AnyActivation
 from densefn.dense import Dense
 from densefn.einsum import Einsum
 from densefn.errors import LayerTypeError, LayerValueError, at
-from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
 from densefn.precision import add
-from densefn.values import Problem, TableError
+from densefn.values import Problem, TableError, fields
 
 
 def as_layer(given: Any) -> Layer:
@@ -129,11 +132,18 @@ class Sequential(Layer):
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         declared = {}
-        for name, layer in self.named():
-            with at(name):
-                declared[name] = layer.declare(input_shape)
-                input_shape = None if input_shape is None else layer.output_shape(input_shape)
+        for name, _, layer, shape in self.inner(input_shape):
+            with at(str(name)):
+                declared[name] = layer.declare(shape)
         return {name: params for name, params in declared.items() if params}
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        found = []
+        for name, layer in self.named():
+            found.append(Inner(name, None, layer, input_shape))
+            with at(name):
+                input_shape = None if input_shape is None else layer.output_shape(input_shape)
+        return tuple(found)
 
     def shape(self, given: InputShape) -> Shape:
         if not self.layers:
@@ -177,8 +187,15 @@ class Residual(Layer):
 
     body: _ALayer
 
+    @property
+    def label(self) -> str:
+        return "Residual: x + "
+
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return self.body.declare(input_shape)
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, None, self.body, input_shape),)
 
     def shape(self, given: InputShape) -> Shape:
         return self.body.shape(given)
@@ -225,10 +242,17 @@ class Repeat(Layer):
     body: _ALayer
     times: Annotated[int, checks.whole(minimum=1)]
 
+    @property
+    def label(self) -> str:
+        return f"Repeat: {self.times} times"
+
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         if input_shape is not None:
             self.output_shape(input_shape)
         return param.stacked(self.body.declare(input_shape), self.times)
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, self.times, self.body, input_shape),)
 
     def shape(self, given: InputShape) -> Shape:
         return self.body.shape(given)
@@ -274,6 +298,61 @@ class Repeat(Layer):
                 )
 
 
+class Frozen(Layer):
+    """A layer whose parameters training does not change. The parameters are the body's own.
+
+    As with Keras's `trainable = False`, their regularizers and constraints have no effect; the regularizer of the
+    body's activity has. `densefn.partition` tells frozen from trainable parameters, and `densefn train` gives the
+    frozen ones no gradient and no state of the optimizer. `jax.grad` differentiates whatever it is given.
+
+    Args:
+      body: a layer.
+
+    >>> model = Sequential(Frozen(Dense(8, kernel_regularizer="l2")), Dense(2))
+    >>> params = model.init(jax.random.key(0), (None, 4))
+    >>> model.forward(params, jnp.ones((1, 4))).penalty
+    Array(0., dtype=float32)
+
+    Source: `Layer.trainable` of Keras 3.15.
+    """
+
+    body: _ALayer
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        frozen = partial(replace, trainable=False, regularizer=None, constraint=None)
+        return jax.tree.map(frozen, self.body.declare(input_shape))
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, None, self.body, input_shape),)
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        return self.body.apply(params, x)
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        return _without_weight_penalties(self.body).forward(params, x)
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return self.body.output_shape(input_shape)
+
+
+@functools.cache
+def _without_weight_penalties(layer: Layer) -> Layer:
+    """The layer without the regularizers of its parameters, and all layers in it likewise."""
+    changed = {}
+    for field in fields(type(layer)):
+        given = getattr(layer, field.name)
+        if isinstance(given, Layer):
+            changed[field.name] = _without_weight_penalties(given)
+        elif isinstance(given, tuple) and given and all(isinstance(part, Layer) for part in given):
+            changed[field.name] = tuple(map(_without_weight_penalties, given))
+        elif field.name in ("kernel_regularizer", "bias_regularizer"):
+            changed[field.name] = None
+    return replace(layer, **changed)
+
+
 def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     shape = outer.shape(input_shape)
     output = inner.output_shape(shape)
@@ -282,4 +361,5 @@ def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     return shape
 
 
-NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in (Dense, Einsum, Sequential, Residual, Repeat, Function)}
+_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Frozen, Function)
+NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in _LAYERS}

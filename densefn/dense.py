@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import activations, checks, constraints, initializers, keras_config, param, precision, regularizers
+from densefn import activations, checks, constraints, forms, initializers, keras_config, param, precision, regularizers
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.errors import LayerValueError
 from densefn.fans import Fans
+from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer
-from densefn.kernel import contract
 from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.narrow import Axes
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
@@ -50,6 +51,8 @@ class Dense(Layer):
       kernel_constraint: a name, a value, or a function from an array to its projection.
       bias_constraint: likewise.
       dtype: a precision policy or the name of one.
+      kernel_form: how the kernel is stored and contracted, a name or a value such as `densefn.forms.LowRank(8)`; None
+        is as it is.
 
     Raises:
       ValueError, TypeError: on construction, for an argument that is not of these.
@@ -78,6 +81,9 @@ class Dense(Layer):
     kernel_constraint: AnyConstraint = None
     bias_constraint: AnyConstraint = None
     dtype: AnyPolicy = "float32"
+    kernel_form: AnyForm = None
+
+    kernel_axes: ClassVar[KernelAxes] = KernelAxes(inputs=(0,))
 
     @classmethod
     def from_keras_config(cls, config: Mapping[str, Any]) -> "Dense":
@@ -88,13 +94,13 @@ class Dense(Layer):
             name is not kept.
 
         Raises:
-          ValueError, TypeError: with all mistakes at once; for what this layer does not express, such as LoRA.
+          ValueError, TypeError: with all mistakes at once; for what this layer does not express.
 
         >>> Dense.from_keras_config({"name": "head", "units": 3, "activation": "linear", "kernel_regularizer": {
         ...     "class_name": "L2", "config": {"l2": 0.5}}, "bias_initializer": {"class_name": "Zeros", "config": {}}})
         Dense(units=3, kernel_regularizer=L2(l2=0.5))
         """
-        return keras_config.read(cls, keras_config.unwrapped(config, "Dense"))
+        return keras_config.read(cls, keras_config.with_form(keras_config.unwrapped(config, "Dense")))
 
     def to_keras_config(self) -> dict[str, Any]:
         """The config from which `keras.layers.Dense.from_config` makes the same layer.
@@ -115,6 +121,8 @@ class Dense(Layer):
         for name in ("bias_regularizer", "bias_constraint"):
             if not self.use_bias and getattr(self, name) is not None:
                 raise ValueError(f"Dense: {name} has no effect with use_bias=False; leave one of them out")
+        if self.kernel_constraint is not None and not forms.get(self.kernel_form).takes_constraints:
+            raise ValueError(f"Dense: kernel_constraint: {self.kernel_form!r} takes none, as its kernel is a sum")
 
     @property
     def policy(self) -> Policy:
@@ -132,6 +140,7 @@ class Dense(Layer):
             regularizers.get(self.kernel_regularizer),
             constraints.get(self.kernel_constraint),
             Fans(inputs, self.units, inputs),
+            axes=("in", "units"),
         )
         bias = Param(
             (self.units,),
@@ -140,13 +149,16 @@ class Dense(Layer):
             regularizers.get(self.bias_regularizer),
             constraints.get(self.bias_constraint),
             Fans(self.units, self.units, inputs),
+            axes=("units",),
         )
-        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+        leaves = forms.get(self.kernel_form).declare(kernel, self.kernel_axes)
+        return {**leaves, "bias": bias} if self.use_bias else leaves
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self.array(x)
         self._check(params, x)
-        y = contract(params["kernel"], x, self.policy.compute_dtype)
+        axes = Axes(x_sum=(x.ndim - 1,), w_sum=(0,))
+        y = forms.get(self.kernel_form).contract(params, x, axes, self.policy.compute_dtype)
         if self.use_bias:
             y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
         return activations.get(self.activation)(y).astype(self.policy.output_dtype)
@@ -162,6 +174,9 @@ class Dense(Layer):
 
     def _check(self, params: Params, x: Array) -> None:
         self.keys(params)
+        if self.kernel_form is not None:
+            self.leaves(params, x)
+            return
         kernel = params["kernel"].shape
         if len(kernel) != 2 or kernel[1] != self.units:
             hint = "; for an ensemble use jax.vmap" if len(kernel) > 2 else ""

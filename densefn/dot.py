@@ -44,6 +44,25 @@ def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array
     >>> einsum("bi,iho->bho", jnp.ones((2, 3)), jnp.ones((3, 4, 5)), "bfloat16").shape
     (2, 4, 5)
     """
+    x, axes, order = aligned(equation, x, compute_dtype)
+    return jnp.transpose(product(x, w, axes, compute_dtype), order)
+
+
+def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, Axes, list[int]]:
+    """An equation as a product over axes.
+
+    Args:
+      equation: such as `"bi,iho->bho"`.
+      x: the first operand.
+      compute_dtype: of the product.
+
+    Returns:
+      The first operand, summed over the axes that it has alone; the axes of its product with the second; and the order
+      that the product's axes have in the result.
+
+    >>> aligned("bi,oi->ob", jnp.ones((2, 3)), "float32")[1:]
+    (Axes(x_sum=(1,), w_sum=(1,), x_batch=(), w_batch=()), [1, 0])
+    """
     operands, y = equation.split("->")
     of_x, of_w = operands.split(",")
     alone = [axis for axis in of_x if axis not in of_w + y]
@@ -54,7 +73,7 @@ def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array
     summed, batch = ([axis for axis in of_w if axis in of_x and (axis in y) is kept] for kept in (False, True))
     axes = Axes(*(tuple(map(of.index, group)) for group in (summed, batch) for of in (of_x, of_w)))
     made = [*batch, *(of_x[i] for i in axes.x_free(len(of_x))), *(of_w[i] for i in axes.swapped.x_free(len(of_w)))]
-    return jnp.transpose(product(x, w, axes, compute_dtype), [made.index(axis) for axis in y])
+    return x, axes, [made.index(axis) for axis in y]
 
 
 def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:

@@ -14,6 +14,7 @@ from densefn import (
     activations,
     checks,
     constraints,
+    forms,
     initializers,
     keras_config,
     keras_einsum,
@@ -23,12 +24,12 @@ from densefn import (
 )
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
-from densefn.dot import einsum
+from densefn.dot import aligned
 from densefn.equation import ELLIPSIS, Equation, parse
 from densefn.errors import LayerValueError
 from densefn.fans import Fans, fans_of
+from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer, Initializer
-from densefn.kernel import materialize
 from densefn.layer import InputShape, Layer, Output, Params, Shape
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
@@ -93,6 +94,7 @@ class Einsum(Layer):
       kernel_constraint: of the whole kernel; its `axis` counts the axes of the equation's kernel.
       bias_constraint: of the bias.
       dtype: a precision policy or the name of one.
+      kernel_form: how the kernel is stored and contracted; as for `Dense`.
 
     Raises:
       ValueError, TypeError: on construction, for an argument that is not of these.
@@ -123,6 +125,7 @@ class Einsum(Layer):
     kernel_constraint: AnyConstraint = None
     bias_constraint: AnyConstraint = None
     dtype: AnyPolicy = "float32"
+    kernel_form: AnyForm = None
 
     @classmethod
     def from_keras_config(cls, config: Mapping[str, Any]) -> "Einsum":
@@ -168,11 +171,20 @@ class Einsum(Layer):
         for name in ("bias_axes", "bias_regularizer", "bias_constraint"):
             if not self.use_bias and getattr(self, name) is not None:
                 raise ValueError(f"Einsum: {name} has no effect with use_bias=False; leave one of them out")
+        if self.kernel_constraint is not None and not forms.get(self.kernel_form).takes_constraints:
+            raise ValueError(f"Einsum: kernel_constraint: {self.kernel_form!r} takes none, as its kernel is a sum")
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The sizes of the output's new axes."""
         return self.units if isinstance(self.units, tuple) else (self.units,)
+
+    @property
+    def kernel_axes(self) -> KernelAxes:
+        """Which axes of the kernel are inputs, and which are experts."""
+        equation = parse(self.equation)
+        inputs, experts = (tuple(map(equation.kernel.index, axes)) for axes in (equation.contracted, equation.experts))
+        return KernelAxes(inputs, experts)
 
     @property
     def policy(self) -> Policy:
@@ -189,15 +201,19 @@ class Einsum(Layer):
                 f"{list(kernel)} and {list(bias)} for an input {tuple(input_shape)}",
             )
         fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
-        declared = {
-            "kernel": Param(
-                kernel,
-                self.policy.param_dtype,
-                self._arranged(equation, axes),
-                regularizers.get(self.kernel_regularizer),
-                constraints.get(self.kernel_constraint),
-                Fans(fan_in, math.prod(self.sizes), fan_in),
-            ),
+        plain = Param(
+            kernel,
+            self.policy.param_dtype,
+            self._arranged(equation, axes),
+            regularizers.get(self.kernel_regularizer),
+            constraints.get(self.kernel_constraint),
+            Fans(fan_in, math.prod(self.sizes), fan_in),
+            axes=tuple(equation.kernel),
+        )
+        leaves = forms.get(self.kernel_form).declare(plain, self.kernel_axes)
+        if not self.use_bias:
+            return leaves
+        return leaves | {
             "bias": Param(
                 bias,
                 self.policy.param_dtype,
@@ -205,16 +221,18 @@ class Einsum(Layer):
                 regularizers.get(self.bias_regularizer),
                 constraints.get(self.bias_constraint),
                 fans_of(tuple(n or 0 for n in bias))._replace(inputs=fan_in),
-            ),
+                axes=tuple(self._bias(equation)),
+            )
         }
-        return declared if self.use_bias else {"kernel": declared["kernel"]}
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self.array(x)
         self.keys(params)
         equation, axes = self.axes(x.shape)
         self._check(params, x, equation, axes)
-        y = einsum(str(equation), x, materialize(params["kernel"]), self.policy.compute_dtype)
+        x, product_axes, order = aligned(str(equation), x, self.policy.compute_dtype)
+        y = forms.get(self.kernel_form).contract(params, x, product_axes, self.policy.compute_dtype)
+        y = jnp.transpose(y, order)
         if self.use_bias:
             bias = params["bias"].astype(y.dtype)
             spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
@@ -256,6 +274,9 @@ class Einsum(Layer):
         return Arranged(initializers.get(self.kernel_initializer), experts, inputs, units, order)
 
     def _check(self, params: Params, x: Array, equation: Equation, axes: dict[str, Any]) -> None:
+        if self.kernel_form is not None:
+            self.leaves(params, x)
+            return
         for name, letters in {"kernel": equation.kernel, "bias": self._bias(equation)}.items():
             expected = [axes[axis] for axis in letters]
             if name in params and list(params[name].shape) != expected:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from densefn import checks, constraints, initializers, precision, regularizers
+from densefn import checks, constraints, forms, initializers, precision, regularizers
 from densefn.activations import Activation
 from densefn.values import Problem, TableError, Value, build, fields, shown
 
@@ -42,6 +42,15 @@ def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if config["class_name"] != name:
         raise ValueError(f"expected the config of Keras's {name}, got that of {config['class_name']!r}")
     return unwrapped(config.get("config", {}), name)
+
+
+def with_form(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a Dense with `kernel_form` in the place of Keras's `lora_rank` and `lora_alpha`."""
+    rank, alpha = config.get("lora_rank"), config.get("lora_alpha")
+    rest = {key: item for key, item in config.items() if key not in ("lora_rank", "lora_alpha")}
+    if rank is None:
+        return rest
+    return {**rest, "kernel_form": {"name": "LowRank", "rank": rank, "alpha": None if alpha == rank else alpha}}
 
 
 def read(cls: type[V], config: Mapping[str, Any]) -> V:
@@ -148,7 +157,7 @@ def write(layer: Value) -> dict[str, Any]:
     config: dict[str, Any] = {"trainable": True}
     for field in fields(type(layer)):
         try:
-            config[field.name] = _write(layer, field.name)
+            config |= _write_form(layer) if field.name == "kernel_form" else {field.name: _write(layer, field.name)}
         except (TypeError, ValueError) as error:
             raise type(error)(f"{type(layer).__name__}: {field.name}: {error}") from None
     return config
@@ -168,6 +177,15 @@ def _write(layer: Value, key: str) -> Any:
     if type(value) in _NOT_IN_KERAS:
         raise ValueError(f"Keras has no {type(value).__name__}; for a kernel, VarianceScaling can say the same")
     return _object(f"keras.{_kind(key)}s", type(value).__name__, vars(value))
+
+
+def _write_form(layer: Any) -> dict[str, Any]:
+    form = forms.get(layer.kernel_form)
+    if form == forms.PLAIN:
+        return {}
+    if not isinstance(form, forms.LowRank) or forms.get(form.base) != forms.PLAIN or type(layer).__name__ != "Dense":
+        raise ValueError(f"Keras has no {form!r} of {type(layer).__name__}")
+    return {"lora_rank": form.rank, "lora_alpha": form.rank if form.alpha is None else form.alpha}
 
 
 def _object(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,22 @@ class Output(NamedTuple):
     penalty: Array
 
 
+class Inner(NamedTuple):
+    """A layer inside a combinator.
+
+    Attributes:
+      name: under which the combinator keeps its parameters; None where they are the combinator's own.
+      times: how often it is repeated, along a new leading axis of its parameters; None where it is not.
+      layer: the layer.
+      input_shape: the shape of its input; None where the combinator's is not given.
+    """
+
+    name: str | None
+    times: int | None
+    layer: Any
+    input_shape: InputShape | None
+
+
 class Layer(Value):
     """A map of arrays with parameters that are kept elsewhere."""
 
@@ -70,6 +86,16 @@ class Layer(Value):
     @abstractmethod
     def output_shape(self, input_shape: InputShape) -> Shape:
         """The shape of the output for inputs of this shape. Nothing is computed."""
+
+    @property
+    def label(self) -> str:
+        """How the layer is named in a summary that lists the layers in it."""
+        return type(self).__name__
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        """The layers in this one, in the order of computation; a combinator overrides it (`densefn.walk`)."""
+        del input_shape
+        return ()
 
     def init(self, key: Array, input_shape: InputShape) -> dict[str, Any]:
         """Draws the parameters.
@@ -167,6 +193,19 @@ class Layer(Value):
                 raise LayerTypeError(self, f"expected an array for {name!r}, got {value!r}; make it by init")
             if jnp.issubdtype(getattr(value, "dtype", jnp.float32), jnp.complexfloating):
                 raise LayerTypeError(self, f"expected real numbers for {name!r}, got dtype {value.dtype}")
+
+    def leaves(self, params: Params, x: Array) -> None:
+        """Checks that parameters have the shapes that are declared for an input.
+
+        Raises:
+          ValueError: if one has another.
+        """
+        for name, declared in self.declare(self.shape(x.shape)).items():
+            if params[name].shape != declared.shape:
+                raise LayerValueError(
+                    self,
+                    f"expected {name} {list(declared.shape)} for x of shape {x.shape}, got {list(params[name].shape)}",
+                )
 
     def key(self, given: Array) -> Array:
         """Checks a random key, typed or raw.

@@ -19,7 +19,6 @@ from jax import Array
 
 from densefn.fans import Fans, fans_of
 from densefn.initializers import Initializer
-from densefn.kernel import materialize
 from densefn.precision import add
 
 
@@ -35,6 +34,9 @@ class Param:
       constraint: a projection of the array, or None.
       fans: of one array, for its initializer; None for those that Keras sees in the shape.
       stack: the sizes of the leading axes along which repetitions lie.
+      axes: the name of each axis of one array: "in" and "units" for a kernel of `Dense`, the letters of an equation
+        for one of `Einsum`.
+      trainable: whether training changes it.
     """
 
     shape: tuple[int | None, ...]
@@ -44,6 +46,8 @@ class Param:
     constraint: Callable[[Array], Array] | None = None
     fans: Fans | None = None
     stack: tuple[int, ...] = ()
+    axes: tuple[str, ...] = ()
+    trainable: bool = True
 
     @property
     def count(self) -> int:
@@ -54,6 +58,11 @@ class Param:
     def full_shape(self) -> tuple[int | None, ...]:
         """The shape of the array with its repetitions."""
         return self.stack + self.shape
+
+    @property
+    def full_axes(self) -> tuple[str, ...]:
+        """The name of each axis of the array with its repetitions."""
+        return ("repeat",) * len(self.stack) + self.axes
 
 
 def stacked(declared: Any, times: int) -> Any:
@@ -70,7 +79,7 @@ def initialize(declared: Any, key: Array) -> Any:
     Raises:
       ValueError: with the parameter's path, if its initializer cannot draw it.
     """
-    return jax.tree_util.tree_map_with_path(lambda path, p: _first(path, p, key), declared)
+    return jax.tree_util.tree_map_with_path(lambda path, p: first(name_of(path), p, key), declared)
 
 
 def name_of(path: tuple[Any, ...]) -> str:
@@ -85,23 +94,33 @@ def fold(key: Array, name: str) -> Array:
 
 
 @contextmanager
-def _naming(path: tuple[Any, ...]) -> Iterator[None]:
+def _naming(name: str) -> Iterator[None]:
     """Puts the path of the parameter before the message of an error."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{name_of(path) or 'the parameter'}: {error}") from None
+        raise ValueError(f"{name or 'the parameter'}: {error}") from None
 
 
 _ADDRESS_SPACE = 2**47
 """The bytes that a process can address; JAX fails on larger shapes without a word on them."""
 
 
-def _first(path: tuple[Any, ...], p: Param, key: Array) -> Array:
-    with _naming(path):
+def first(name: str, p: Param, key: Array) -> Array:
+    """Draws the first value of one parameter.
+
+    Args:
+      name: its path in the model, such as `"0/kernel"`.
+      p: its declaration.
+      key: the model's.
+
+    Raises:
+      ValueError: with the path, if its initializer cannot draw it.
+    """
+    with _naming(name):
         if (size := p.count * jnp.dtype(p.dtype).itemsize) > _ADDRESS_SPACE:
             raise ValueError(f"expected a parameter that fits into memory, got {p.full_shape} of {size:.3g} bytes")
-        return _draw(p, fold(key, name_of(path)))
+        return _draw(p, fold(key, name))
 
 
 def _draw(p: Param, key: Array) -> Array:
@@ -121,7 +140,6 @@ def penalty(declared: Any, params: Any) -> Array:
 def _penalty(path: tuple[Any, ...], p: Param, w: Any) -> Array | None:
     if p.regularizer is None:
         return None
-    w = materialize(w)
     penalties = _each(p.regularizer, p, w)
     if jnp.shape(penalties) != w.shape[: w.ndim - len(p.shape)]:
         got = jnp.shape(penalties)
@@ -151,7 +169,7 @@ def project(declared: Any, params: Any) -> Any:
 def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:
     if p.constraint is None:
         return w
-    with _naming(path):
+    with _naming(name_of(path)):
         projected = _each(p.constraint, p, w)
         expected, got = ((jnp.shape(a), jnp.result_type(a)) for a in (w, projected))
         if got != expected:

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import singledispatch
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from densefn.compose import Repeat, Residual, Sequential, as_layer
+from densefn.compose import as_layer
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
+from densefn.walk import walk
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Summary:
       rows: one a layer, in the order of computation.
       count: the number of parameters.
       size: of the parameters, in bytes.
+      frozen: the number of parameters that training does not change.
     """
 
     input_shape: Shape
     rows: tuple[Row, ...]
     count: int
     size: int
+    frozen: int = 0
 
     def __str__(self) -> str:
         cells = [("layer", "output shape", "parameters", "count"), *map(_cells, self.rows)]
@@ -57,7 +60,8 @@ class Summary:
         lines = ["  ".join([*map(str.ljust, line[:3], widths), line[3].rjust(widths[3])]) for line in cells]
         rule = "-" * len(lines[0])
         closing = f"total, {_bytes(self.size)}".ljust(len(rule) - len(total)) + total
-        return "\n".join([f"input {self.input_shape}", lines[0], rule, *lines[1:], rule, closing])
+        frozen = [f"of which frozen{self.frozen:>{len(rule) - len('of which frozen')},}"] if self.frozen else []
+        return "\n".join([f"input {self.input_shape}", lines[0], rule, *lines[1:], rule, closing, *frozen])
 
 
 def summary(layer: Layer, input_shape: InputShape) -> Summary:
@@ -86,43 +90,24 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
     shape = layer.shape(input_shape)
     declared: list[Param] = jax.tree.leaves(layer.declare(shape))
     size = sum(p.count * jnp.dtype(p.dtype).itemsize for p in declared)
-    return Summary(shape, tuple(rows(layer, shape, "", 0)), sum(p.count for p in declared), size)
+    frozen = sum(p.count for p in declared if not p.trainable)
+    return Summary(shape, tuple(rows(layer, shape)), sum(p.count for p in declared), size, frozen)
 
 
-@singledispatch
-def rows(layer: Layer, input_shape: Shape, name: str, depth: int) -> Iterator[Row]:
-    """The rows of a layer and of the layers in it; a combinator registers its own."""
-    declared = jax.tree_util.tree_leaves_with_path(layer.declare(input_shape))
-    params = {name_of(path): p.full_shape for path, p in declared}
-    yield Row(name, repr(layer), depth, layer.output_shape(input_shape), params, _count(layer, input_shape))
+def rows(layer: Layer, input_shape: Shape) -> Iterator[Row]:
+    """The rows of a model: one for each layer in it, a combinator before the layers that it holds."""
+    for place in walk(layer, input_shape):
+        shape: Any = place.input_shape
+        declared = place.layer.declare(shape)
+        leaves = jax.tree_util.tree_leaves_with_path(declared)
+        inner = place.layer.inner(shape)
+        params = {} if inner else {name_of(path): leaf.full_shape for path, leaf in leaves}
+        label = place.layer.label if inner else repr(place.layer)
+        yield Row(place.key, label, place.depth, place.layer.output_shape(shape), params, _count(declared))
 
 
-@rows.register
-def _(layer: Sequential, input_shape: Shape, name: str, depth: int) -> Iterator[Row]:
-    yield _header(layer, "Sequential", input_shape, name, depth)
-    for key, part in layer.named():
-        yield from rows(part, input_shape, key, depth + 1)
-        input_shape = part.output_shape(input_shape)
-
-
-@rows.register
-def _(layer: Residual, input_shape: Shape, name: str, depth: int) -> Iterator[Row]:
-    yield _header(layer, "Residual: x + ", input_shape, name, depth)
-    yield from rows(layer.body, input_shape, "", depth + 1)
-
-
-@rows.register
-def _(layer: Repeat, input_shape: Shape, name: str, depth: int) -> Iterator[Row]:
-    yield _header(layer, f"Repeat: {layer.times} times", input_shape, name, depth)
-    yield from rows(layer.body, input_shape, "", depth + 1)
-
-
-def _header(layer: Layer, label: str, input_shape: Shape, name: str, depth: int) -> Row:
-    return Row(name, label, depth, layer.output_shape(input_shape), {}, _count(layer, input_shape))
-
-
-def _count(layer: Layer, input_shape: Shape) -> int:
-    return sum(p.count for p in jax.tree.leaves(layer.declare(input_shape)))
+def _count(declared: Any) -> int:
+    return sum(p.count for p in jax.tree.leaves(declared))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

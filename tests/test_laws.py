@@ -17,6 +17,7 @@ from densefn import (
     L2,
     Dense,
     Einsum,
+    Frozen,
     Function,
     MaxNorm,
     NonNeg,
@@ -27,6 +28,7 @@ from densefn import (
     from_dict,
     to_dict,
 )
+from densefn.forms import LowRank, Ntk
 
 WIDTH = 6
 SHAPE = (None, WIDTH)
@@ -92,7 +94,20 @@ def nested(dtype):
     return Sequential(Repeat(Residual(inner), times=2), Repeat(Repeat(everything(dtype), times=2), times=2), "tanh")
 
 
-MAKERS = [dense, no_bias, everything, einsum, function, sequential, residual, repeat, nested]
+def low_rank(dtype):
+    return Dense(5, "tanh", kernel_form=LowRank(2, alpha=4), kernel_regularizer=L2(0.1), dtype=dtype)
+
+
+def low_rank_experts(dtype):
+    return Einsum("...i,oi->...o", 5, kernel_form=LowRank(1, base=Ntk()), dtype=dtype)
+
+
+def frozen(dtype):
+    return Frozen(Dense(WIDTH, kernel_form=Ntk(), activity_regularizer="l2", kernel_regularizer="l1", dtype=dtype))
+
+
+FORMS = [low_rank, low_rank_experts, frozen]
+MAKERS = [dense, no_bias, everything, einsum, function, sequential, residual, repeat, *FORMS, nested]
 
 
 @pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
@@ -201,7 +216,11 @@ def test_one_trace_serves_every_equal_layer(layer, params, x):
 
 
 def test_compares_hashes_prints_pickles_and_goes_to_a_dict_and_back(layer):
-    for same in (pickle.loads(pickle.dumps(layer)), from_dict(to_dict(layer)), eval(repr(layer), vars(densefn))):
+    for same in (
+        pickle.loads(pickle.dumps(layer)),
+        from_dict(to_dict(layer)),
+        eval(repr(layer), {**vars(densefn.forms), **vars(densefn)}),
+    ):
         assert same == layer
         assert hash(same) == hash(layer)
         assert repr(same) == repr(layer)

@@ -88,12 +88,16 @@ def _matrix(rows: tuple[tuple[float, ...], ...]) -> str:
     return "[" + ", ".join(f"[{', '.join(f'{entry:.4g}' for entry in row)}]" for row in rows) + "]"
 
 
+def _whose(frozen: int) -> str:
+    return f"parameters, {frozen:,} of them frozen" if frozen else "parameters, all trainable"
+
+
 def _counts(explanation: Facts) -> Table:
     cost, memory = explanation.cost, explanation.memory
     return Table(
         ("", "figure"),
         (
-            ("parameters, all trainable", f"{explanation.count:,}"),
+            (_whose(explanation.frozen), f"{explanation.count:,}"),
             ("operations (FLOPs) forward", f"{cost.forward_flops:,.0f}"),
             ("operations (FLOPs) backward", f"{cost.backward_flops:,.0f}"),
             ("bytes moved forward", f"{cost.forward_bytes:,.0f}"),

@@ -93,7 +93,8 @@ class Facts:
       layer: as it prints.
       input_shape: None where any number will do.
       output_shape: likewise.
-      count: the number of parameters, all of them trainable.
+      count: the number of parameters.
+      frozen: the number of those that training does not change.
       parts: one for each layer.
       cost: of all parts.
       memory: in bytes.
@@ -105,6 +106,7 @@ class Facts:
     input_shape: Shape
     output_shape: Shape
     count: int
+    frozen: int
     parts: tuple[Part, ...]
     cost: Cost
     memory: Memory

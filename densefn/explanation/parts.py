@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, ShapeDtypeStruct
 
-from densefn import activations, precision, regularizers
-from densefn.compose import Function, Repeat, Residual, Sequential
+from densefn import activations, forms, precision, regularizers
+from densefn.compose import Function, Residual
 from densefn.dense import Dense
 from densefn.einsum import Einsum
 from densefn.explanation import formulas
 from densefn.explanation.cost import Cost, abstract, operations
 from densefn.explanation.facts import Example, Parameter, Part, Product
 from densefn.fans import fans_of
-from densefn.layer import Layer, Shape
+from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
 from densefn.values import shown
 
@@ -35,31 +35,31 @@ class Place(NamedTuple):
     dtype: Any = jnp.float32
 
 
-@singledispatch
 def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """The parts of a layer; those of a layer that is not known here are one part, whose cost XLA tells."""
-    forward, backward = operations(layer.forward, *abstract(layer, sizes(shape), place.dtype))
-    equation = f"y[{dims(layer.output_shape(shape))}] = {type(layer).__name__}(x[{dims(shape)}])"
-    yield _part(layer, shape, place, equation, Cost(forward, backward))
-
-
-@parts.register
-def _(layer: Sequential, shape: Shape, place: Place) -> Iterator[Part]:
+    """The parts of a layer: those of the layers in it, then its own."""
     dtype = place.dtype
-    for name, inner in layer.named():
-        yield from parts(inner, shape, Place(f"{place.path}/{name}".strip("/"), place.times, dtype))
-        dtype = jax.eval_shape(inner.apply, *abstract(inner, sizes(shape), dtype)).dtype
-        shape = layer.shape(inner.output_shape(shape))
+    for name, times, inner, inner_shape in layer.inner(shape):
+        path = f"{place.path}/{name or ''}".strip("/")
+        yield from parts(inner, layer.shape(inner_shape or shape), Place(path, place.times * (times or 1), dtype))
+        dtype = jax.eval_shape(inner.apply, *abstract(inner, sizes(inner_shape or shape), dtype)).dtype
+    yield from own(layer, shape, place)
 
 
-@parts.register
-def _(layer: Repeat, shape: Shape, place: Place) -> Iterator[Part]:
-    yield from parts(layer.body, shape, place._replace(times=place.times * layer.times))
+@singledispatch
+def own(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
+    """What a layer computes beside the layers in it; one that is not known here has a cost that XLA tells."""
+    if not layer.inner(shape):
+        yield _counted(layer, shape, place, f"{type(layer).__name__}(x[{dims(shape)}])")
 
 
-@parts.register
+def _counted(layer: Layer, shape: Shape, place: Place, expression: str, remarks: tuple[str, ...] = ()) -> Part:
+    forward, backward = operations(layer.forward, *abstract(layer, sizes(shape), place.dtype))
+    equation = f"y[{dims(layer.output_shape(shape))}] = {expression}"
+    return _part(layer, shape, place, equation, Cost(forward, backward), remarks=remarks)
+
+
+@own.register
 def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
-    yield from parts(layer.body, shape, place)
     equation = f"y[{dims(shape)}] = x[{dims(shape)}] + the layers above"
     remark = "The input is added to the output of the layers above; the gradient of either is that of y."
     count = math.prod(sizes(shape))
@@ -69,7 +69,7 @@ def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
     yield replace(sum_, layer="x + ...")
 
 
-@parts.register
+@own.register
 def _(layer: Function, shape: Shape, place: Place) -> Iterator[Part]:
     x = ShapeDtypeStruct(sizes(shape), place.dtype)
     equation = f"y[{dims(layer.output_shape(shape))}] = {_label(layer.function)}(x[{dims(shape)}])"
@@ -78,8 +78,11 @@ def _(layer: Function, shape: Shape, place: Place) -> Iterator[Part]:
     yield _part(layer, shape, place, equation, cost, remarks=tuple(_activation(layer.function)))
 
 
-@parts.register
+@own.register
 def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
+    if forms.get(layer.kernel_form) != forms.PLAIN:
+        yield _formed(layer, shape, place, f"x[{dims(shape)}] @ W")
+        return
     inner, units, batch = shape[-1] or 0, layer.units, sizes(shape)[:-1]
     rows = math.prod(batch)
     lead = dims((*shape[:-1], units))
@@ -104,8 +107,11 @@ def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
     )
 
 
-@parts.register
+@own.register
 def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
+    if forms.get(layer.kernel_form) != forms.PLAIN:
+        yield _formed(layer, shape, place, f"einsum('{layer.equation}', x[{dims(shape)}], W)")
+        return
     equation, axes = layer.axes(sizes(shape))
     declared = layer.declare(sizes(shape))
     kernel = declared["kernel"].shape
@@ -132,6 +138,15 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
             f"dL/dx[{dims(shape)}] = einsum('{equation.y},{equation.kernel}->{gradient}', g, kernel){repeated}",
         ),
     )
+
+
+def _formed(layer: Dense | Einsum, shape: Shape, place: Place, product: str) -> Part:
+    """A layer whose kernel has a form: what the form says of it, and what XLA counts."""
+    name, bias = _label(layer.activation), " + bias" if layer.use_bias else ""
+    expression = f"{product}{bias}" if name == "linear" else f"{name}({product}{bias})"
+    formula = f"W, the kernel in the product, is {forms.get(layer.kernel_form).formula}; it is not computed as such."
+    remarks = (formula, *_activation(layer.activation), *_precision(layer))
+    return _counted(layer, shape, place, expression, remarks)
 
 
 def dims(shape: Shape) -> str:
@@ -169,7 +184,7 @@ def _parameter(name: str, p: Param, times: int) -> Parameter:
     )
 
 
-def sizes(shape: Shape) -> tuple[int, ...]:
+def sizes(shape: InputShape) -> tuple[int, ...]:
     """A shape of numbers: one example where any number will do."""
     return tuple(1 if n is None else n for n in shape)
 

@@ -1,6 +1,7 @@
 """The whole explanation of a layer: its parts, its totals, and what XLA makes of it."""
 
 import math
+from typing import Any
 
 import jax
 
@@ -9,6 +10,7 @@ from densefn.explanation.facts import Facts, Memory
 from densefn.explanation.parts import Place, parts, sizes
 from densefn.explanation.text import text
 from densefn.layer import Layer, Shape
+from densefn.partition import partition
 
 
 class Explanation(Facts):
@@ -26,19 +28,24 @@ def explained(layer: Layer, shape: Shape) -> Explanation:
     _check(layer, sizes(shape))
     found = tuple(parts(layer, shape, Place()))
     params, x = abstract(layer, sizes(shape))
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    trainable, frozen = map(jax.tree.leaves, partition(layer, params))
+    size, changed = map(_bytes, (trainable + frozen, trainable))
     return Explanation(
         repr(layer),
         shape,
         layer.output_shape(shape),
-        count,
+        sum(leaf.size for leaf in trainable + frozen),
+        sum(leaf.size for leaf in frozen),
         found,
         sum((part.cost for part in found), Cost()),
-        Memory(size, size, 2 * size, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
+        Memory(size, changed, 2 * changed, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
         compiled(layer.forward, params, x),
         compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
     )
+
+
+def _bytes(leaves: list[Any]) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _check(layer: Layer, shape: tuple[int, ...]) -> None:

@@ -18,9 +18,9 @@ import jax
 import keras
 import numpy as np
 
-from densefn import precision
+from densefn import forms, precision
 from densefn.activations import Activation, AnyActivation, name_of
-from densefn.compose import Function, Repeat, Residual, Sequential
+from densefn.compose import Frozen, Function, Repeat, Residual, Sequential
 from densefn.dense import Dense
 from densefn.einsum import Einsum
 from densefn.export.model import ExportError, Model
@@ -63,6 +63,8 @@ def _applied(layer: Layer, params: Params, x: Any, shape: Shape, path: tuple[str
             for i in range(layer.times):
                 x = _applied(layer.body, jax.tree.map(lambda w, i=i: w[i], params), x, shape, (*path, str(i)))
             return x
+        case Frozen():
+            return _applied(layer.body, params, x, shape, path)
         case Residual():
             y = _applied(layer.body, params, x, shape, path)
             return keras.layers.Add(dtype=keras.backend.result_type(x.dtype, y.dtype))([x, y])
@@ -77,7 +79,9 @@ def _applied(layer: Layer, params: Params, x: Any, shape: Shape, path: tuple[str
             case _:
                 raise TypeError("it has no such layer")
         y = made(x)
-        for variable, w in zip(made.weights, (params[key] for key in ("kernel", "bias") if key in params), strict=True):
+        kernel = forms.get(layer.kernel_form).materialize(params, layer.kernel_axes)
+        stored = [kernel, params["bias"]] if layer.use_bias else [kernel]
+        for variable, w in zip(made.weights, stored, strict=True):
             variable.assign(np.asarray(w, np.promote_types(w.dtype, np.float32)).reshape(variable.shape))
         return y if _has(layer.activation) else _activated(layer.activation, y)
     except (TypeError, ValueError) as error:

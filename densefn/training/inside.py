@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from densefn.compose import Repeat, Residual, Sequential
+from densefn.compose import Frozen, Repeat, Residual, Sequential
 from densefn.layer import Layer, Params
 from densefn.param import name_of
+from densefn.partition import partition
 from densefn.precision import widen
 from densefn.training import loss_scale
 from densefn.training.data import Rows
@@ -29,7 +30,7 @@ def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], 
     objective = make_objective(model, loss)
 
     def norms(state: State, rows: Rows) -> dict[str, Array]:
-        _, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(state.params, rows)
+        _, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(*partition(model, state.params), rows)
         leaves = jax.tree_util.tree_leaves_with_path(gradient)
         return {name_of(path): jnp.linalg.norm(widen(leaf).ravel()) for path, leaf in leaves}
 
@@ -63,8 +64,9 @@ def _(layer: Sequential, params: Params, x: Array, path: str) -> Iterator[tuple[
         x = inner.apply(below, x)
 
 
-@_walk.register
-def _(layer: Residual, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
+@_walk.register(Residual)
+@_walk.register(Frozen)
+def _(layer: Residual | Frozen, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
     yield from _walk(layer.body, params, x, path)
 
 

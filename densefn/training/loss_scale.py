@@ -21,9 +21,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks, precision, values
+from densefn import checks
 from densefn.layer import Layer
 from densefn.precision import Policy, widen
+from densefn.values import fields
 
 DYNAMIC = "dynamic"
 _FIRST = 2.0**15
@@ -95,10 +96,12 @@ def choose(given: AnyLossScale, model: Layer) -> AnyLossScale:
 
 
 def _policies(layer: Layer) -> Iterator[Policy]:
-    for name, checked_by in values.checks(type(layer)).items():
-        stored = getattr(layer, name)
-        if checked_by is precision.check:
-            yield precision.NAMES[stored] if isinstance(stored, str) else stored
+    """Of a layer and of those in its fields: a layer of one's own need not say which layers are in it."""
+    policy = getattr(layer, "policy", None)
+    if isinstance(policy, Policy):
+        yield policy
+    for field in fields(type(layer)):
+        stored = getattr(layer, field.name)
         for part in stored if isinstance(stored, tuple) else (stored,):
             if isinstance(part, Layer):
                 yield from _policies(part)

@@ -39,12 +39,12 @@ _DEFAULTS = {**dict.fromkeys(_DECAY_MASKS, "kernels"), "key": 0}
 
 
 def kernels(params: Any) -> Any:
-    """A mask of the parameters: true for those of the name `kernel`.
+    """A mask of the parameters: true for kernels and for the leaves that a form stores for one.
 
     >>> kernels({"kernel": 1.0, "bias": 0.0})
     {'bias': False, 'kernel': True}
     """
-    return jax.tree_util.tree_map_with_path(lambda path, _: name_of(path).split("/")[-1] == "kernel", params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: "kernel" in name_of(path).split("/")[-1], params)
 
 
 MASKS: dict[str, Callable[[Any], Any] | None] = {"kernels": kernels, "all": None}

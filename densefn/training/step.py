@@ -5,6 +5,8 @@ layers; after each update the constraints of the layers are applied. Where a mod
 scaled (`loss_scale.py`); what is reported of it is not. Where an average of the parameters is kept (`average.py`), it
 is what is evaluated.
 
+Frozen parameters have no gradient, no state of the optimizer and no average (`densefn.partition`).
+
 An optimizer sees gradients and parameters in float32 at least, and so is its state: in float16 the squares of small
 gradients are zero, and so is what Adam adds to their root. Only the updated parameters are rounded to their dtype.
 """
@@ -19,6 +21,7 @@ import optax
 from jax import Array, lax
 
 from densefn.layer import Layer
+from densefn.partition import combine, partition
 from densefn.precision import widen
 from densefn.training import average, loss_scale
 from densefn.training.average import Average
@@ -74,13 +77,14 @@ def make_state(
     Array(32768., dtype=float32)
     """
     params = model.init(key, (None, features))
+    trainable, _ = partition(model, params)
     chosen = loss_scale.choose(scale, model)
     return State(
         params,
-        jax.tree.map(_strongly_typed, optimizer.init(_wide(params))),
+        jax.tree.map(_strongly_typed, optimizer.init(_wide(trainable))),
         jnp.zeros((), jnp.int32),
         loss_scale.start(chosen),
-        average.start(ema, params),
+        average.start(ema, trainable),
     )
 
 
@@ -94,14 +98,17 @@ def trained_params(model: Layer, state: State) -> Any:
 
     An average of parameters that meet a constraint need not meet it (`UnitNorm`), so it is projected.
     """
-    return state.params if state.average is None else model.project(average.read(state.average, state.params))
+    if state.average is None:
+        return state.params
+    trainable, frozen = partition(model, state.params)
+    return model.project(combine(average.read(state.average, trainable), frozen))
 
 
-def make_objective(model: Layer, loss: Measure) -> Callable[[Any, Rows], Array]:
-    """Makes `objective(params, rows) -> loss with penalties`: what is minimised."""
+def make_objective(model: Layer, loss: Measure) -> Callable[[Any, Any, Rows], Array]:
+    """Makes `objective(trainable, frozen, rows) -> loss with penalties`: what is minimised."""
 
-    def objective(params: Any, rows: Rows) -> Array:
-        value, penalty = model.forward(params, rows.x)
+    def objective(trainable: Any, frozen: Any, rows: Rows) -> Array:
+        value, penalty = model.forward(combine(trainable, frozen), rows.x)
         return loss(value, rows.y) + penalty
 
     return objective
@@ -121,13 +128,13 @@ def make_step(
     objective = make_objective(model, loss)
 
     def step(state: State, rows: Rows) -> tuple[State, Array]:
-        value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(state.params, rows)
+        trainable, frozen = partition(model, state.params)
+        value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(trainable, frozen, rows)
         gradient = _wide(gradient)
-        asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, rows)}
-        updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(state.params), **asked_for)
-        params: Any = optax.apply_updates(state.params, updates)
-        params = model.project(params)
-        averaged = average.update(state.average, params)
+        asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, frozen, rows)}
+        updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(trainable), **asked_for)
+        params = model.project(combine(optax.apply_updates(trainable, updates), frozen))
+        averaged = average.update(state.average, partition(model, params)[0])
         after = state._replace(params=params, opt_state=opt_state, step=state.step + 1, average=averaged)
         return _skipped_unless_finite(gradient, _updated_when_whole(after, state), state), value
 

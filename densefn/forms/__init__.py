@@ -1,0 +1,12 @@
+"""Forms of a kernel: how it is stored, and how it is contracted with an input. A file each."""
+
+from densefn.forms.form import NAMES as NAMES
+from densefn.forms.form import PLAIN as PLAIN
+from densefn.forms.form import AnyForm as AnyForm
+from densefn.forms.form import Form as Form
+from densefn.forms.form import KernelAxes as KernelAxes
+from densefn.forms.form import Plain as Plain
+from densefn.forms.form import get as get
+from densefn.forms.form import register as register
+from densefn.forms.low_rank import LowRank as LowRank
+from densefn.forms.ntk import Ntk as Ntk

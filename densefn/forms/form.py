@@ -1,0 +1,157 @@
+"""The protocol of a form, and the plain one: the kernel is stored as it is.
+
+A layer asks its form for the kernel's leaves, for the product with an input, and for the kernel that the leaves amount
+to. A form of your own is a subclass of `Form` in one file. `register` gives it a name in configs and saved models::
+
+    @register
+    class Halved(Form):
+        def declare(self, kernel, axes):
+            return {"kernel": kernel}
+
+        def contract(self, params, x, axes, compute_dtype):
+            return 2 * product(x, params["kernel"], axes, compute_dtype)
+
+        def materialize(self, params, axes):
+            return 2 * params["kernel"]
+
+        def decompose(self, kernel, axes):
+            return {"kernel": kernel / 2}
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+
+from jax import Array
+from jax.typing import DTypeLike
+
+from densefn import checks
+from densefn.dot import product
+from densefn.narrow import Axes
+from densefn.param import Param
+from densefn.values import Value
+
+
+class KernelAxes(NamedTuple):
+    """What the axes of a kernel are; those that are named nowhere are its units.
+
+    Attributes:
+      inputs: the axes that are summed over.
+      experts: the axes whose entries are kernels of their own, the batch of the product.
+    """
+
+    inputs: tuple[int, ...]
+    experts: tuple[int, ...] = ()
+
+    def units(self, rank: int) -> tuple[int, ...]:
+        """The remaining axes of a kernel of this rank."""
+        return tuple(axis for axis in range(rank) if axis not in self.inputs + self.experts)
+
+
+class Form(Value):
+    """How a kernel is stored, and how it is contracted with an input."""
+
+    tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "kernel form"
+
+    takes_constraints: ClassVar[bool] = True
+    """Whether a constraint of the kernel may be applied to the leaves one by one."""
+
+    @property
+    def formula(self) -> str:
+        """The kernel that the leaves amount to, as an explanation writes it."""
+        return "kernel"
+
+    @abstractmethod
+    def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
+        """The leaves that are stored for a kernel, under the names that they have in the layer's parameters.
+
+        Args:
+          kernel: the declaration of the kernel in plain form.
+          axes: what its axes are.
+
+        Raises:
+          ValueError: if this form cannot store such a kernel.
+        """
+
+    @abstractmethod
+    def contract(self, params: Mapping[str, Array], x: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
+        """The product of an input and the kernel.
+
+        Args:
+          params: the layer's parameters, with the leaves that are declared.
+          x: the input.
+          axes: over which axes of input and kernel the product sums, and the batch's.
+          compute_dtype: to which the operands are rounded.
+
+        Returns:
+          The product as `densefn.dot.product` gives it, in float32 at least.
+        """
+
+    @abstractmethod
+    def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
+        """The kernel that the leaves amount to."""
+
+    @abstractmethod
+    def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
+        """The leaves that a kernel determines; those that are missing here keep their first value."""
+
+
+class Plain(Form):
+    """The kernel as it is, under `"kernel"`."""
+
+    def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
+        return {"kernel": kernel}
+
+    def contract(self, params: Mapping[str, Array], x: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
+        return product(x, params["kernel"], axes, compute_dtype)
+
+    def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
+        return params["kernel"]
+
+    def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
+        return {"kernel": kernel}
+
+
+PLAIN = Plain()
+NAMES: dict[str, type[Form]] = checks.both_cases(Plain)
+
+F = TypeVar("F", bound=type[Form])
+
+
+def register(form: F) -> F:
+    """Gives a form its name, `LowRank` and `low_rank`, in fields, tables and saved models.
+
+    Raises:
+      ValueError: if another form has the name.
+
+    >>> @register
+    ... class Same(Plain):
+    ...     pass
+    >>> from densefn import Dense, from_dict, to_dict
+    >>> from_dict(to_dict(Dense(3, kernel_form=Same())))
+    Dense(units=3, kernel_form=Same())
+    """
+    for name, known in checks.both_cases(form).items():
+        if NAMES.get(name, form).__qualname__ != form.__qualname__:
+            raise ValueError(f"expected a name that no other kernel form has, got {name!r}, which is {known!r}")
+    NAMES.update(checks.both_cases(form))
+    return form
+
+
+def _check(given: Any) -> Any:
+    if not isinstance(given, str | Mapping | Form | type):
+        raise TypeError(f"expected kernel form: a name ({', '.join(NAMES)}) or a value; got {given!r}")
+    return checks.named("kernel form", NAMES, Form)(given)
+
+
+AnyForm = Annotated[str | Form | None, checks.optional(_check)]
+
+
+def get(form: AnyForm) -> Form:
+    """The form that a field stands for; None is the plain one.
+
+    >>> get(None)
+    Plain()
+    """
+    return PLAIN if form is None else checks.resolve("kernel form", NAMES, form)

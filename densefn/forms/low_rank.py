@@ -1,0 +1,117 @@
+"""LoRA: a frozen kernel and a trainable product of two thin matrices."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from densefn import checks
+from densefn.dot import product
+from densefn.fans import Fans
+from densefn.forms.form import AnyForm, Form, KernelAxes, get, register
+from densefn.initializers import HeUniform, Zeros
+from densefn.narrow import Axes
+from densefn.param import Param
+from densefn.precision import accumulator, add
+
+
+@register
+class LowRank(Form):
+    """A low-rank adapter (LoRA): `kernel + alpha / rank * a @ b`, of which `a` and `b` alone are trained.
+
+    The leaves are Keras's: `kernel`, as the base stores it and frozen; `lora_kernel_a` of `[in, rank]`; and
+    `lora_kernel_b` of `[rank, units]`. `a` is drawn by He's uniform law and `b` is zero, so an adapter changes nothing
+    at first. The product is `x @ kernel + alpha / rank * (x @ a) @ b`; `a @ b` is never computed. With several axes,
+    `in` and `units` are all inputs and all units of the kernel, and each expert has an adapter of its own.
+
+    Differences from Keras, where its behaviour is a bug: `alpha` in a constructor or config counts (Keras takes the
+    rank instead); an adapter that is saved and loaded trains on (Keras zeroes both matrices, and their gradients).
+    Keras's EinsumDense adapts the kernel's last axis alone; here all axes of units are adapted.
+
+    Args:
+      rank: the width of `a` and the height of `b`, at least 1.
+      alpha: the adapter counts `alpha / rank` times; None is `rank`, so once.
+      base: the form in which the frozen kernel is stored; None is plain.
+
+    Raises:
+      ValueError: by the layer, for a kernel constraint, which the sum would not meet.
+
+    >>> import jax
+    >>> from densefn import Dense
+    >>> params = Dense(4, kernel_form=LowRank(rank=2)).init(jax.random.key(0), (None, 3))
+    >>> jax.tree.map(jnp.shape, params)
+    {'bias': (4,), 'kernel': (3, 4), 'lora_kernel_a': (3, 2), 'lora_kernel_b': (2, 4)}
+
+    Reference: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
+    Source: `Dense.enable_lora` of Keras 3.15.
+    """
+
+    takes_constraints: ClassVar[bool] = False
+
+    rank: Annotated[int, checks.whole(minimum=1)]
+    alpha: Annotated[float | None, checks.optional(checks.number(above=0))] = None
+    base: AnyForm = None
+
+    def check_together(self) -> None:
+        if isinstance(get(self.base), LowRank):
+            raise TypeError("LowRank: base: expected a form other than LowRank; add the ranks of the two")
+
+    @property
+    def scale(self) -> float:
+        """`alpha / rank`."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
+    @property
+    def formula(self) -> str:
+        return f"{get(self.base).formula} + {self.scale:g} * lora_kernel_a @ lora_kernel_b"
+
+    def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
+        rank = len(kernel.shape)
+        groups = axes.experts, axes.inputs, axes.units(rank)
+        experts, inputs, units = (tuple(kernel.shape[axis] for axis in group) for group in groups)
+        of_experts, of_inputs, of_units = (tuple(kernel.axes[axis] for axis in group) for group in groups)
+        fan_in, fan_out = (math.prod(n or 0 for n in sizes) for sizes in (inputs, units))
+        adapter = replace(kernel, dtype=accumulator(kernel.dtype).name)
+        base = get(self.base).declare(replace(kernel, regularizer=None), axes)
+        return {
+            **{name: replace(leaf, trainable=False) for name, leaf in base.items()},
+            "lora_kernel_a": replace(
+                adapter,
+                shape=(*experts, *inputs, self.rank),
+                axes=(*of_experts, *of_inputs, "rank"),
+                initializer=HeUniform(),
+                fans=Fans(fan_in, self.rank, fan_in),
+            ),
+            "lora_kernel_b": replace(
+                adapter,
+                shape=(*experts, self.rank, *units),
+                axes=(*of_experts, "rank", *of_units),
+                initializer=Zeros(),
+                fans=Fans(self.rank, fan_out, self.rank),
+            ),
+        }
+
+    def contract(self, params: Mapping[str, Array], x: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
+        y = get(self.base).contract(params, x, axes, compute_dtype)
+        down, up = params["lora_kernel_a"], params["lora_kernel_b"]
+        experts = tuple(range(len(axes.w_batch)))
+        inputs = tuple(range(len(experts), down.ndim - 1))
+        thin = product(x, down, Axes(axes.x_sum, inputs, axes.x_batch, experts), compute_dtype)
+        wide = product(thin, up, Axes((thin.ndim - 1,), (len(experts),), experts, experts), compute_dtype)
+        return y + self.scale * wide
+
+    def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
+        kernel = get(self.base).materialize(params, axes)
+        down, up = params["lora_kernel_a"], params["lora_kernel_b"]
+        experts = tuple(range(len(axes.experts)))
+        change = product(down, up, Axes((down.ndim - 1,), (len(experts),), experts, experts), down.dtype)
+        order = axes.experts + axes.inputs + axes.units(kernel.ndim)
+        change = jnp.transpose(change, sorted(range(kernel.ndim), key=order.__getitem__))
+        return add(kernel, self.scale * change).astype(kernel.dtype)
+
+    def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
+        return get(self.base).decompose(kernel, axes)

@@ -1,0 +1,67 @@
+"""The NTK parametrisation: a kernel whose entries do not shrink with the number of inputs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from jax import Array
+from jax.typing import DTypeLike
+
+from densefn import initializers
+from densefn.dot import product
+from densefn.fans import Fans
+from densefn.forms.form import Form, KernelAxes, register
+from densefn.initializers import Initializer
+from densefn.narrow import Axes
+from densefn.param import Param
+
+
+class Widened(Initializer):
+    """Draws a kernel, and multiplies it by the square root of its number of inputs."""
+
+    initializer: Annotated[Initializer, initializers.get]
+
+    def draw(self, key: Array, shape: tuple[int, ...], dtype: Any, fans: Fans) -> Array:
+        return self.initializer.draw(key, shape, dtype, fans) * math.sqrt(fans.inputs)
+
+
+@register
+class Ntk(Form):
+    """The NTK parametrisation: `y = x @ kernel / sqrt(in)`.
+
+    The stored kernel is the one that `kernel_initializer` draws times `sqrt(in)`: at first the layer computes what it
+    does in plain form. With `"lecun_normal"` its entries have variance 1. A learning rate then moves the outputs of
+    wide and narrow layers alike: a step of gradient descent is `1 / in` of the plain one. Regularizer and constraint
+    see the stored kernel.
+
+    >>> import jax
+    >>> from densefn import Dense
+    >>> layer = Dense(1, kernel_form="ntk", kernel_initializer="ones")
+    >>> layer.init(jax.random.key(0), (None, 4))["kernel"].ravel()
+    Array([2., 2., 2., 2.], dtype=float32)
+
+    Reference: Jacot et al., "Neural Tangent Kernel", 2018.
+    """
+
+    @property
+    def formula(self) -> str:
+        return "kernel / sqrt(in)"
+
+    def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
+        return {"kernel": replace(kernel, initializer=Widened(kernel.initializer))}
+
+    def contract(self, params: Mapping[str, Array], x: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
+        kernel = params["kernel"]
+        return product(x, kernel, axes, compute_dtype) / _root(kernel, axes.w_sum)
+
+    def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
+        return params["kernel"] / _root(params["kernel"], axes.inputs)
+
+    def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
+        return {"kernel": kernel * _root(kernel, axes.inputs)}
+
+
+def _root(kernel: Array, inputs: tuple[int, ...]) -> float:
+    """The square root of the number of inputs; 1 where there are none, and the product is zero."""
+    return math.sqrt(max(math.prod(kernel.shape[axis] for axis in inputs), 1))
