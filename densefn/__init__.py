@@ -6,6 +6,7 @@ from densefn import constraints as constraints
 from densefn import forms as forms
 from densefn import initializers as initializers
 from densefn import regularizers as regularizers
+from densefn._errors import LayerError as LayerError
 from densefn.activations import Activation as Activation
 from densefn.checkpoint import load as load
 from densefn.checkpoint import save as save
@@ -21,7 +22,6 @@ from densefn.constraints import UnitNorm as UnitNorm
 from densefn.convert import convert as convert
 from densefn.dense import Dense as Dense
 from densefn.einsum import Einsum as Einsum
-from densefn.errors import LayerError as LayerError
 from densefn.explanation import explain as explain
 from densefn.initializers import Constant as Constant
 from densefn.initializers import GlorotNormal as GlorotNormal

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Value, find
 from densefn.precision import widen
-from densefn.values import Value, find
 
 
 def linear(x: Array) -> Array:
@@ -144,23 +144,23 @@ NAMES: dict[str, Callable[..., Array]] = {
 }
 
 _ARGUMENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "celu": {"alpha": checks.number()},
-    "elu": {"alpha": checks.number()},
-    "gelu": {"approximate": checks.flag},
-    "glu": {"axis": checks.integer},
-    "hard_shrink": {"threshold": checks.number()},
-    "leaky_relu": {"negative_slope": checks.number()},
-    "log_softmax": {"axis": checks.integer},
+    "celu": {"alpha": _checks.number()},
+    "elu": {"alpha": _checks.number()},
+    "gelu": {"approximate": _checks.flag},
+    "glu": {"axis": _checks.integer},
+    "hard_shrink": {"threshold": _checks.number()},
+    "leaky_relu": {"negative_slope": _checks.number()},
+    "log_softmax": {"axis": _checks.integer},
     "relu": {
-        "negative_slope": checks.number(minimum=0),
-        "max_value": checks.optional(checks.number(minimum=0)),
-        "threshold": checks.number(minimum=0),
+        "negative_slope": _checks.number(minimum=0),
+        "max_value": _checks.optional(_checks.number(minimum=0)),
+        "threshold": _checks.number(minimum=0),
     },
-    "soft_shrink": {"threshold": checks.number()},
-    "softmax": {"axis": checks.integer},
-    "sparsemax": {"axis": checks.integer},
-    "squareplus": {"b": checks.number(minimum=0)},
-    "threshold": {"threshold": checks.number(), "default_value": checks.number()},
+    "soft_shrink": {"threshold": _checks.number()},
+    "softmax": {"axis": _checks.integer},
+    "sparsemax": {"axis": _checks.integer},
+    "squareplus": {"b": _checks.number(minimum=0)},
+    "threshold": {"threshold": _checks.number(), "default_value": _checks.number()},
 }
 
 
@@ -183,7 +183,7 @@ class Activation(Value):
     tag: ClassVar[str | None] = "name"
     kind: ClassVar[str | None] = "activation"
 
-    name: Annotated[str, checks.text]
+    name: Annotated[str, _checks.text]
     arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
 
     def __init__(self, name: str, **arguments: Any):
@@ -232,7 +232,7 @@ def check(given: Any) -> Any:
         if "name" not in given:
             raise ValueError(f"expected a table with the name of an activation and its arguments, got {dict(given)!r}")
         return Activation(**given)
-    checks.refuse_other_kinds("activation", given)
+    _checks.refuse_other_kinds("activation", given)
     if callable(given):
         return given
     raise TypeError(f"expected an activation: a name ({', '.join(NAMES)}) or a function of one array, got {given!r}")

@@ -1,4 +1,4 @@
-"""A model in a file: the layer's description, `layer.json`, and its parameters under their paths (`archive.py`).
+"""A model in a file: the layer's description, `layer.json`, and its parameters under their paths (`_archive.py`).
 
 A file from a stranger can be small and its model huge: ten thousand layers, or one repeated a billion times. Parameters
 are bounded by the file that holds them; what has none is bounded here.
@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from densefn import _disk, archive
-from densefn.archive import Archive, ArchiveError
+from densefn import _archive, _disk
+from densefn._archive import Archive, ArchiveError
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import name_of
 from densefn.serialize import from_dict, to_dict
@@ -48,7 +48,7 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
 def pack(layer: Layer, params: Any, input_shape: InputShape) -> bytes:
     """The bytes of the file that `save` writes."""
     description = {"layer": to_dict(layer), "input_shape": list(input_shape)}
-    return archive.pack((_DESCRIPTION, description), params)
+    return _archive.pack((_DESCRIPTION, description), params)
 
 
 def describe(path: str | Path) -> tuple[Layer, Shape]:
@@ -88,7 +88,7 @@ def load(path: str | Path) -> tuple[Layer, Any]:
 def _opened(path: str | Path) -> AbstractContextManager[Archive]:
     path = Path(path)
     expected = "a model written by densefn, or the folder of a run"
-    return archive.opened(path / _IN_RUN if path.is_dir() else path, _DESCRIPTION, expected)
+    return _archive.opened(path / _IN_RUN if path.is_dir() else path, _DESCRIPTION, expected)
 
 
 def _described(file: Archive) -> tuple[Layer, Shape]:

@@ -15,14 +15,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from densefn import activations, checks, param
+from densefn import _checks, activations, param
+from densefn._errors import LayerTypeError, LayerValueError, at
+from densefn._values import Problem, TableError, fields
 from densefn.activations import AnyActivation
 from densefn.dense import Dense
 from densefn.einsum import Einsum
-from densefn.errors import LayerTypeError, LayerValueError, at
 from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
 from densefn.precision import add
-from densefn.values import Problem, TableError, fields
 
 
 def as_layer(given: Any) -> Layer:
@@ -38,7 +38,7 @@ def as_layer(given: Any) -> Layer:
     if isinstance(given, Layer):
         return given
     if isinstance(given, Mapping):
-        return checks.described("layer", NAMES, {"layer": "Dense", **given}, "layer")
+        return _checks.described("layer", NAMES, {"layer": "Dense", **given}, "layer")
     if isinstance(given, str) or (callable(given) and not isinstance(given, type)):
         return Function(cast("AnyActivation", given))
     raise TypeError(f"expected a layer, or a function of one array, got {given!r}")
@@ -240,7 +240,7 @@ class Repeat(Layer):
     """
 
     body: _ALayer
-    times: Annotated[int, checks.whole(minimum=1)]
+    times: Annotated[int, _checks.whole(minimum=1)]
 
     @property
     def label(self) -> str:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Value
 from densefn.precision import widen
-from densefn.values import Value
 
 # Keras's backend epsilon. It keeps a zero column at zero; other norms come out smaller by about this factor.
 _EPSILON = 1e-7
@@ -23,8 +23,8 @@ _EPSILON = 1e-7
 
 def _axes(given: Any) -> int | tuple[int, ...]:
     if isinstance(given, tuple | list):
-        return tuple(checks.integer(axis) for axis in given)
-    return checks.integer(given)
+        return tuple(_checks.integer(axis) for axis in given)
+    return _checks.integer(given)
 
 
 _Axis = Annotated[int | tuple[int, ...], _axes]
@@ -49,7 +49,7 @@ class MaxNorm(Constraint):
            [2. , 0. ]], dtype=float32)
     """
 
-    max_value: Annotated[float, checks.number(minimum=0)] = 2.0
+    max_value: Annotated[float, _checks.number(minimum=0)] = 2.0
     axis: _Axis = 0
 
     def __call__(self, w: Array) -> Array:
@@ -73,9 +73,9 @@ class MinMaxNorm(Constraint):
            [2. , 0. ]], dtype=float32)
     """
 
-    min_value: Annotated[float, checks.number(minimum=0)] = 0.0
-    max_value: Annotated[float, checks.number(minimum=0)] = 1.0
-    rate: Annotated[float, checks.number(minimum=0, maximum=1)] = 1.0
+    min_value: Annotated[float, _checks.number(minimum=0)] = 0.0
+    max_value: Annotated[float, _checks.number(minimum=0)] = 1.0
+    rate: Annotated[float, _checks.number(minimum=0, maximum=1)] = 1.0
     axis: _Axis = 0
 
     def check_together(self) -> None:
@@ -123,11 +123,11 @@ def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Ar
     return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
 
 
-NAMES: dict[str, type[Constraint]] = checks.both_cases(MaxNorm, MinMaxNorm, NonNeg, UnitNorm)
+NAMES: dict[str, type[Constraint]] = _checks.both_cases(MaxNorm, MinMaxNorm, NonNeg, UnitNorm)
 
 AnyConstraint = Annotated[
     str | Constraint | Callable[[Array], Array] | None,
-    checks.optional(checks.named("constraint", NAMES, Constraint)),
+    _checks.optional(_checks.named("constraint", NAMES, Constraint)),
 ]
 
 
@@ -137,4 +137,4 @@ def get(constraint: AnyConstraint) -> Callable[[Array], Array] | None:
     >>> get("max_norm")
     MaxNorm()
     """
-    return checks.resolve("constraint", NAMES, constraint)
+    return _checks.resolve("constraint", NAMES, constraint)

@@ -9,9 +9,9 @@ import jax
 from jax import Array
 
 from densefn import forms, param
+from densefn._errors import LayerValueError
 from densefn.dense import Dense
 from densefn.einsum import Einsum
-from densefn.errors import LayerValueError
 from densefn.layer import Layer, Params
 from densefn.walk import Place, walk
 

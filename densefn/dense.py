@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import activations, checks, constraints, forms, initializers, keras_config, param, precision, regularizers
+from densefn import _checks, activations, constraints, forms, initializers, keras_config, param, precision, regularizers
+from densefn._errors import LayerValueError
+from densefn._fans import Fans
+from densefn._narrow import Axes
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
-from densefn.errors import LayerValueError
-from densefn.fans import Fans
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer
 from densefn.layer import InputShape, Layer, Output, Params, Shape
-from densefn.narrow import Axes
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
@@ -69,10 +69,10 @@ class Dense(Layer):
     Source: `keras/src/layers/core/dense.py` of Keras 3.15.
     """
 
-    units: Annotated[int, checks.whole(minimum=1)]
-    activation: Annotated[AnyActivation | None, checks.optional(activations.check)] = None
+    units: Annotated[int, _checks.whole(minimum=1)]
+    activation: Annotated[AnyActivation | None, _checks.optional(activations.check)] = None
     _: KW_ONLY
-    use_bias: Annotated[bool, checks.flag] = True
+    use_bias: Annotated[bool, _checks.flag] = True
     kernel_initializer: AnyInitializer = "glorot_uniform"
     bias_initializer: AnyInitializer = "zeros"
     kernel_regularizer: AnyRegularizer = None

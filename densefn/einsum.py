@@ -11,8 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import (
+    _checks,
     activations,
-    checks,
     constraints,
     forms,
     initializers,
@@ -22,12 +22,12 @@ from densefn import (
     precision,
     regularizers,
 )
+from densefn._dot import aligned
+from densefn._equation import ELLIPSIS, Equation, parse
+from densefn._errors import LayerValueError
+from densefn._fans import Fans, fans_of
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
-from densefn.dot import aligned
-from densefn.equation import ELLIPSIS, Equation, parse
-from densefn.errors import LayerValueError
-from densefn.fans import Fans, fans_of
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer, Initializer
 from densefn.layer import InputShape, Layer, Output, Params, Shape
@@ -37,12 +37,12 @@ from densefn.regularizers import AnyRegularizer
 
 
 def _equation(given: Any) -> str:
-    parse(checks.text(given))
+    parse(_checks.text(given))
     return given.replace(" ", "")
 
 
 def _units(given: Any) -> int | tuple[int, ...]:
-    check = checks.whole(minimum=1)
+    check = _checks.whole(minimum=1)
     return tuple(map(check, given)) if isinstance(given, list | tuple) else check(given)
 
 
@@ -113,10 +113,10 @@ class Einsum(Layer):
 
     equation: Annotated[str, _equation]
     units: Annotated[int | tuple[int, ...], _units] = ()
-    activation: Annotated[AnyActivation | None, checks.optional(activations.check)] = None
+    activation: Annotated[AnyActivation | None, _checks.optional(activations.check)] = None
     _: KW_ONLY
-    use_bias: Annotated[bool, checks.flag] = True
-    bias_axes: Annotated[str | None, checks.optional(checks.text)] = None
+    use_bias: Annotated[bool, _checks.flag] = True
+    bias_axes: Annotated[str | None, _checks.optional(_checks.text)] = None
     kernel_initializer: AnyInitializer = "glorot_uniform"
     bias_initializer: AnyInitializer = "zeros"
     kernel_regularizer: AnyRegularizer = None

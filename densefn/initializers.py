@@ -22,18 +22,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks
-from densefn.fans import Fans, fans_of
+from densefn import _checks
+from densefn._fans import Fans, fans_of
+from densefn._values import Value, shown
 from densefn.precision import accumulator
-from densefn.values import Value, shown
 
 Shape = tuple[int, ...]
 
 # The standard deviation of a unit normal cut off at -2 and 2.
 TRUNCATED_STDDEV = 0.87962566103423978
 
-_Finite = Annotated[float, checks.number()]
-_Seed = Annotated[int | None, checks.optional(checks.whole(minimum=0, maximum=2**32 - 1))]
+_Finite = Annotated[float, _checks.number()]
+_Seed = Annotated[int | None, _checks.optional(_checks.whole(minimum=0, maximum=2**32 - 1))]
 
 
 class Initializer(Value):
@@ -89,7 +89,7 @@ class RandomNormal(Initializer):
     """N(mean, stddev^2)."""
 
     mean: _Finite = 0.0
-    stddev: Annotated[float, checks.number(minimum=0)] = 0.05
+    stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
     seed: _Seed = None
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
@@ -102,7 +102,7 @@ class TruncatedNormal(Initializer):
     """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`."""
 
     mean: _Finite = 0.0
-    stddev: Annotated[float, checks.number(minimum=0)] = 0.05
+    stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
     seed: _Seed = None
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
@@ -156,9 +156,9 @@ class VarianceScaling(ByFans):
     training deep feedforward neural networks", 2010.
     """
 
-    scale: Annotated[float, checks.number(above=0)] = 1.0
-    mode: Annotated[str, checks.choice("fan_in", "fan_out", "fan_avg")] = "fan_in"
-    distribution: Annotated[str, checks.choice("truncated_normal", "normal", "untruncated_normal", "uniform")] = (
+    scale: Annotated[float, _checks.number(above=0)] = 1.0
+    mode: Annotated[str, _checks.choice("fan_in", "fan_out", "fan_avg")] = "fan_in"
+    distribution: Annotated[str, _checks.choice("truncated_normal", "normal", "untruncated_normal", "uniform")] = (
         "truncated_normal"
     )
     seed: _Seed = None
@@ -293,22 +293,24 @@ def _key(key: Array, seed: int | None) -> Array:
 
 
 NAMES: dict[str, type[Initializer]] = {
-    **checks.both_cases(Zeros, Ones, Constant, Identity, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling),
-    **checks.both_cases(GlorotUniform, GlorotNormal, LecunUniform, LecunNormal, HeUniform, HeNormal, Orthogonal),
+    **_checks.both_cases(
+        Zeros, Ones, Constant, Identity, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling
+    ),
+    **_checks.both_cases(GlorotUniform, GlorotNormal, LecunUniform, LecunNormal, HeUniform, HeNormal, Orthogonal),
     "zero": Zeros,
     "one": Ones,
     "normal": RandomNormal,
     "uniform": RandomUniform,
     "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
-    **checks.both_cases(UniformFanIn, TruncatedFanIn),
+    **_checks.both_cases(UniformFanIn, TruncatedFanIn),
     "torch_default": UniformFanIn,
     "equinox_default": UniformFanIn,
     "flax_default": LecunNormal,
     "haiku_default": TruncatedFanIn,
 }
 
-_named = checks.named("initializer", NAMES, Initializer)
+_named = _checks.named("initializer", NAMES, Initializer)
 
 
 def check(given: Any) -> Any:
@@ -333,5 +335,5 @@ def get(initializer: AnyInitializer) -> Initializer:
     >>> get("zeros")(jax.random.key(0), (2,))
     Array([0., 0.], dtype=float32)
     """
-    found = checks.resolve("initializer", NAMES, initializer)
+    found = _checks.resolve("initializer", NAMES, initializer)
     return found if isinstance(found, Initializer) else FromFunction(found)

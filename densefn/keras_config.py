@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from densefn import checks, constraints, forms, initializers, precision, regularizers
+from densefn import _checks, constraints, forms, initializers, precision, regularizers
+from densefn._values import Problem, TableError, Value, build, fields, shown
 from densefn.activations import Activation
-from densefn.values import Problem, TableError, Value, build, fields, shown
 
 V = TypeVar("V", bound=Value)
 
@@ -38,7 +38,7 @@ def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
     if "class_name" not in config:
         return config
-    checks.keras_s_own(config)
+    _checks.keras_s_own(config)
     if config["class_name"] != name:
         raise ValueError(f"expected the config of Keras's {name}, got that of {config['class_name']!r}")
     return unwrapped(config.get("config", {}), name)
@@ -115,7 +115,7 @@ def _activation(item: Any, dtype: Any) -> Any:
     name, config = item.get("class_name"), item.get("config")
     if not isinstance(config, Mapping) or name not in {"Activation", *_LAYERS}:
         raise ValueError(f"expected a name or a config of one of {', '.join(_LAYERS)}, got {item!r}")
-    checks.keras_s_own(item)
+    _checks.keras_s_own(item)
     _same_policy(config.get("dtype"), dtype)
     if name == "Activation":
         return _activation(config.get("activation", {}), dtype)

@@ -9,7 +9,7 @@ Source: `keras/src/layers/core/einsum_dense.py` of Keras 3.15.
 from collections.abc import Mapping
 from typing import Any
 
-from densefn.equation import ELLIPSIS, Equation, parse
+from densefn._equation import ELLIPSIS, Equation, parse
 
 
 def listed(equation: Equation) -> str:

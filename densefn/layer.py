@@ -20,9 +20,9 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from densefn import param
-from densefn.errors import LayerTypeError, LayerValueError
+from densefn._errors import LayerTypeError, LayerValueError
+from densefn._values import Value
 from densefn.precision import representable
-from densefn.values import Value
 
 Params = Any
 Shape = tuple[int | None, ...]

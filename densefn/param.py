@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from densefn.fans import Fans, fans_of
+from densefn._fans import Fans, fans_of
 from densefn.initializers import Initializer
 from densefn.precision import add
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from densefn.values import Value, build, find
+from densefn._values import Value, build, find
 
 
 def accumulator(dtype: DTypeLike) -> jnp.dtype:

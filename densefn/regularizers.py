@@ -13,15 +13,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks
-from densefn.dot import dot
+from densefn import _checks
+from densefn._dot import dot
+from densefn._values import Value
 from densefn.precision import widen
-from densefn.values import Value
 
 # Keras's floor of a norm that is divided by.
 _EPSILON = 1e-7
 
-_Factor = Annotated[float, checks.number(minimum=0)]
+_Factor = Annotated[float, _checks.number(minimum=0)]
 
 
 class Regularizer(Value):
@@ -93,7 +93,7 @@ class OrthogonalRegularizer(Regularizer):
     """
 
     factor: _Factor = 0.01
-    mode: Annotated[str, checks.choice("rows", "columns")] = "rows"
+    mode: Annotated[str, _checks.choice("rows", "columns")] = "rows"
 
     def __call__(self, w: Array) -> Array:
         if w.ndim != 2:
@@ -109,13 +109,13 @@ class OrthogonalRegularizer(Regularizer):
 
 
 NAMES: dict[str, type[Regularizer]] = {
-    **checks.both_cases(L1, L2, L1L2, OrthogonalRegularizer),
+    **_checks.both_cases(L1, L2, L1L2, OrthogonalRegularizer),
     "l1_l2": L1L2,
 }
 
 AnyRegularizer = Annotated[
     str | Regularizer | Callable[[Array], Array] | None,
-    checks.optional(checks.named("regularizer", NAMES, Regularizer)),
+    _checks.optional(_checks.named("regularizer", NAMES, Regularizer)),
 ]
 
 
@@ -125,4 +125,4 @@ def get(regularizer: AnyRegularizer) -> Callable[[Array], Array] | None:
     >>> get("l2")
     L2()
     """
-    return checks.resolve("regularizer", NAMES, regularizer)
+    return _checks.resolve("regularizer", NAMES, regularizer)

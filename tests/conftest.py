@@ -16,7 +16,7 @@ os.environ["XLA_FLAGS"] = _OLDER if importlib.metadata.version("jaxlib").startsw
 import jax
 import pytest
 
-from densefn.training.report import plot
+from densefn.report import plot
 
 TESTS = Path(__file__).parent
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Repeat, Sequential, _disk, checkpoint
-from densefn.archive import ArchiveError
+from densefn._archive import ArchiveError
 
 MODEL = Sequential(Dense(4, "relu"), Repeat(Dense(4, dtype="bfloat16"), times=2), "tanh", Dense(2, dtype="float16"))
 

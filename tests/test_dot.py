@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from densefn import Dense, processor
-from densefn.dot import dot, einsum, product
-from densefn.narrow import Axes
+from densefn import Dense, _processor
+from densefn._dot import dot, einsum, product
+from densefn._narrow import Axes
 
 NARROW = ["bfloat16", "float16"]
 
@@ -45,7 +45,7 @@ def test_the_gradients_of_float32_operands_never_pass_through_the_narrow_dtype(d
         error = lambda y, exact=exact: np.abs(y - exact).max() / np.abs(exact).max()
         # Kernels for narrow operands add one product after the other, XLA's for float32 add blocks: on 4096 rows their
         # errors were measured to be in a ratio of up to 5.
-        assert error(y) <= (8 if processor.multiplies(dtype) else 1.1) * error(same)
+        assert error(y) <= (8 if _processor.multiplies(dtype) else 1.1) * error(same)
         assert error(rounded(y, dtype)) > 1e-4
 
 
@@ -200,14 +200,14 @@ def operands_of_products(hlo):
 )
 def test_on_a_cpu_that_multiplies_them_all_three_products_have_narrow_operands(f, x, w, monkeypatch):
     """XLA has kernels for them only if each operand's axes lie in memory as they want them, and widens them if not."""
-    monkeypatch.setattr(processor, "multiplies", lambda _: True)
+    monkeypatch.setattr(_processor, "multiplies", lambda _: True)
     hlo = gradients(lambda x, w: f(jnp.sin(x), w, "bfloat16"), drawn(*x), drawn(*w, seed=1))
     assert operands_of_products(hlo) == [("bf16", "bf16")] * 3
 
 
 @pytest.mark.parametrize("dtype", NARROW)
 def test_on_a_cpu_that_does_not_multiply_them_the_products_are_float32_s_of_rounded_operands(dtype, monkeypatch):
-    monkeypatch.setattr(processor, "multiplies", lambda _: False)
+    monkeypatch.setattr(_processor, "multiplies", lambda _: False)
     x, w, g = drawn(64, 32), drawn(32, 16, seed=1), drawn(64, 16, seed=2)
     x = x.at[0, 0].set(1e-7).at[0, 1].set(1 + 2**-12)  # in float16 a subnormal number, and one that is rounded to 1
     both = jax.jit(lambda x, w, g: (dot(x, w, dtype), *jax.vjp(partial(dot, compute_dtype=dtype), x, w)[1](g)))
@@ -221,7 +221,7 @@ def test_on_a_cpu_that_does_not_multiply_them_the_products_are_float32_s_of_roun
 
 def test_an_exported_program_keeps_the_form_for_every_platform(monkeypatch):
     for multiplies in (True, False):
-        monkeypatch.setattr(processor, "multiplies", lambda _, multiplies=multiplies: multiplies)
+        monkeypatch.setattr(_processor, "multiplies", lambda _, multiplies=multiplies: multiplies)
         step = jax.jit(jax.grad(lambda w, x: jnp.sum(jnp.sin(dot(x, w, "bfloat16")))))
         program = jax.export.export(step, platforms=("cpu", "tpu"))(drawn(4, 2), drawn(3, 4)).mlir_module()
         products = re.findall(r"stablehlo.dot_general.*", program)

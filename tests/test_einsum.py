@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Einsum
-from densefn.errors import LayerError
+from densefn._errors import LayerError
 
 
 class Case(NamedTuple):

@@ -35,10 +35,10 @@ from densefn import (
     initializers,
     regularizers,
 )
+from densefn._fans import fans_of
 from densefn.cli import main
 from densefn.explanation import formulas
 from densefn.explanation.formats import FORMATS
-from densefn.fans import fans_of
 from densefn.layer import Layer
 from densefn.regularizers import Regularizer
 

@@ -27,8 +27,8 @@ from densefn import (
     summary,
     to_dict,
 )
+from densefn.data import Rows
 from densefn.forms import Form, KernelAxes, LowRank, Ntk, Plain, form, register
-from densefn.training.data import Rows
 from densefn.training.losses import SquaredError
 from densefn.training.step import make_state, make_step
 
@@ -147,7 +147,7 @@ class TestRegister:
                 return {"half": kernel}
 
             def contract(self, params, x, axes, compute_dtype):
-                return 2 * densefn.dot.product(x, params["half"], axes, compute_dtype)
+                return 2 * forms.product(x, params["half"], axes, compute_dtype)
 
             def materialize(self, params, axes):
                 return 2 * params["half"]

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import densefn
-from densefn import npz
-from densefn.archive import ArchiveError, opened
-from densefn.training import data
+from densefn import _npz, data
+from densefn._archive import ArchiveError, opened
 
 
 def npy(header: bytes, version=b"\x01\x00", content=b"\0" * 8) -> bytes:
@@ -193,4 +192,4 @@ def test_a_flipped_bit_anywhere_is_named_or_changes_nothing(seed, tmp_path):
 def test_what_compresses_well_is_read_up_to_the_limit(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(2**24, np.uint8))  # to a thousandth
     assert len(data.read(tmp_path / "a.npz").array("x")) == 2**24
-    assert npz.most_unpacked(2**30, 2**27) == 100 * 2**30
+    assert _npz.most_unpacked(2**30, 2**27) == 100 * 2**30

@@ -9,20 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from densefn import L2, Dense, MaxNorm, checks
-from densefn.errors import LayerTypeError, LayerValueError
-from densefn.values import Problem, TableError, Value, build, dotted
+from densefn import L2, Dense, MaxNorm, _checks
+from densefn._errors import LayerTypeError, LayerValueError
+from densefn._values import Problem, TableError, Value, build, dotted
 
 
 class Inner(Value):
-    size: Annotated[int, checks.whole(minimum=1)]
-    name: Annotated[str, checks.text] = "inner"
+    size: Annotated[int, _checks.whole(minimum=1)]
+    name: Annotated[str, _checks.text] = "inner"
 
 
 class Outer(Value):
-    inner: Annotated[Inner, checks.section(Inner)]
-    rate: Annotated[float, checks.number(above=0, below=1)] = 0.5
-    on: Annotated[bool, checks.flag] = True
+    inner: Annotated[Inner, _checks.section(Inner)]
+    rate: Annotated[float, _checks.number(above=0, below=1)] = 0.5
+    on: Annotated[bool, _checks.flag] = True
 
     def check_together(self):
         if self.on and self.rate > 0.9:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import densefn
+from densefn._values import find
 from densefn.cli.console import fail, file_name, give
-from densefn.values import find
 
 _PACKAGE = Path(densefn.__file__).parent
 

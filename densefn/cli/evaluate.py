@@ -30,7 +30,8 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import data, log, trained
+        from densefn import data
+        from densefn.training import log, trained
     except ModuleNotFoundError as error:
         return lacks("evaluating", error, "train")
     try:

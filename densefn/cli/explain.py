@@ -8,10 +8,10 @@ from typing import Any
 
 import densefn
 from densefn import Dense, Layer, checkpoint
+from densefn._values import TableError, build, dotted, fields
 from densefn.cli.configs import located
 from densefn.cli.console import fail, file_name, give, lacks
 from densefn.layer import Shape
-from densefn.values import TableError, build, dotted, fields
 
 
 def add(commands: Any) -> None:

@@ -36,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.output and arguments.output.suffix != suffix:
         return fail(f"--output: expected the name of a file that ends in {suffix}, got {arguments.output}")
     try:
-        from densefn.training.taken import take
+        from densefn.training.exportable import take
 
         model, preparation = take(arguments.run)
         exported = export(model, arguments.format)

@@ -42,7 +42,8 @@ def _table_name(text: str) -> Path:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import data, trained
+        from densefn import data
+        from densefn.training import trained
     except ModuleNotFoundError as error:
         return lacks("predicting", error, "train")
     try:

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import report
+        from densefn import report
     except ModuleNotFoundError as error:
         return lacks("a report", error, "train")
     runs = arguments.runs

@@ -77,7 +77,8 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from densefn.training import config, data, loop, runs
+        from densefn import data
+        from densefn.training import config, loop, runs
     except ModuleNotFoundError as error:
         return lacks("training", error, "train")
     resumed: Path | None = arguments.resume
@@ -95,6 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
+    from densefn import report
     from densefn.training import folder, progress, runs, signals, snapshot
 
     go_on = f"to go on: densefn train --resume {shlex.quote(str(run_dir))}"
@@ -102,7 +104,7 @@ def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
     signals.take_over()
     try:
         with progress.shown(plan.config) as show:
-            result = run(plan, run_dir, show, warn)
+            result = run(plan, run_dir, show, warn, report.write_own)
     except (runs.RunError, folder.LockedError) as error:
         return fail(str(error), 1)
     except snapshot.ResumeError as error:

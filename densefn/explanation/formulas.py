@@ -6,11 +6,11 @@ from functools import singledispatch
 from typing import Any
 
 from densefn import activations, constraints, initializers, regularizers
+from densefn._fans import Fans
+from densefn._values import shown
 from densefn.activations import Activation, AnyActivation
 from densefn.einsum import Arranged
-from densefn.fans import Fans
 from densefn.initializers import TRUNCATED_STDDEV
-from densefn.values import shown
 
 ACTIVATIONS = {
     "celu": "z where z > 0, {alpha:g} * (exp(z / {alpha:g}) - 1) elsewhere",

@@ -1,5 +1,7 @@
 """Forms of a kernel: how it is stored, and how it is contracted with an input. A file each."""
 
+from densefn._dot import product as product
+from densefn._narrow import Axes as Axes
 from densefn.forms.form import NAMES as NAMES
 from densefn.forms.form import PLAIN as PLAIN
 from densefn.forms.form import AnyForm as AnyForm

@@ -3,6 +3,8 @@
 A layer asks its form for the kernel's leaves, for the product with an input, and for the kernel that the leaves amount
 to. A form of your own is a subclass of `Form` in one file. `register` gives it a name in configs and saved models::
 
+    from densefn.forms import Form, product, register
+
     @register
     class Halved(Form):
         def declare(self, kernel, axes):
@@ -25,11 +27,11 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 from jax import Array
 from jax.typing import DTypeLike
 
-from densefn import checks
-from densefn.dot import product
-from densefn.narrow import Axes
+from densefn import _checks
+from densefn._dot import product
+from densefn._narrow import Axes
+from densefn._values import Value
 from densefn.param import Param
-from densefn.values import Value
 
 
 class KernelAxes(NamedTuple):
@@ -85,7 +87,7 @@ class Form(Value):
           compute_dtype: to which the operands are rounded.
 
         Returns:
-          The product as `densefn.dot.product` gives it, in float32 at least.
+          The product as `densefn._dot.product` gives it, in float32 at least.
         """
 
     @abstractmethod
@@ -114,7 +116,7 @@ class Plain(Form):
 
 
 PLAIN = Plain()
-NAMES: dict[str, type[Form]] = checks.both_cases(Plain)
+NAMES: dict[str, type[Form]] = _checks.both_cases(Plain)
 
 F = TypeVar("F", bound=type[Form])
 
@@ -132,20 +134,20 @@ def register(form: F) -> F:
     >>> from_dict(to_dict(Dense(3, kernel_form=Same())))
     Dense(units=3, kernel_form=Same())
     """
-    for name, known in checks.both_cases(form).items():
+    for name, known in _checks.both_cases(form).items():
         if NAMES.get(name, form).__qualname__ != form.__qualname__:
             raise ValueError(f"expected a name that no other kernel form has, got {name!r}, which is {known!r}")
-    NAMES.update(checks.both_cases(form))
+    NAMES.update(_checks.both_cases(form))
     return form
 
 
 def _check(given: Any) -> Any:
     if not isinstance(given, str | Mapping | Form | type):
         raise TypeError(f"expected kernel form: a name ({', '.join(NAMES)}) or a value; got {given!r}")
-    return checks.named("kernel form", NAMES, Form)(given)
+    return _checks.named("kernel form", NAMES, Form)(given)
 
 
-AnyForm = Annotated[str | Form | None, checks.optional(_check)]
+AnyForm = Annotated[str | Form | None, _checks.optional(_check)]
 
 
 def get(form: AnyForm) -> Form:
@@ -154,4 +156,4 @@ def get(form: AnyForm) -> Form:
     >>> get(None)
     Plain()
     """
-    return PLAIN if form is None else checks.resolve("kernel form", NAMES, form)
+    return PLAIN if form is None else _checks.resolve("kernel form", NAMES, form)

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from densefn import checks
-from densefn.dot import product
-from densefn.fans import Fans
+from densefn import _checks
+from densefn._dot import product
+from densefn._fans import Fans
+from densefn._narrow import Axes
 from densefn.forms.form import AnyForm, Form, KernelAxes, get, register
 from densefn.initializers import HeUniform, Zeros
-from densefn.narrow import Axes
 from densefn.param import Param
 from densefn.precision import accumulator, add
 
@@ -52,8 +52,8 @@ class LowRank(Form):
 
     takes_constraints: ClassVar[bool] = False
 
-    rank: Annotated[int, checks.whole(minimum=1)]
-    alpha: Annotated[float | None, checks.optional(checks.number(above=0))] = None
+    rank: Annotated[int, _checks.whole(minimum=1)]
+    alpha: Annotated[float | None, _checks.optional(_checks.number(above=0))] = None
     base: AnyForm = None
 
     def check_together(self) -> None:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from densefn import checks
+from densefn import _checks
 from densefn.precision import widen
 
 # A larger number below 1 is 1 in float32, where the average would stay zero and its divisor be zero.
@@ -46,13 +46,13 @@ def check(given: Any) -> float:
     >>> check(0.999)
     0.999
     """
-    decay = checks.number(above=0, below=1)(given)
+    decay = _checks.number(above=0, below=1)(given)
     if np.float32(decay) == 1:
         raise ValueError(f"expected a number of at most {_LARGEST}, the largest below 1 in float32, got {given!r}")
     return decay
 
 
-Decay = Annotated[float | None, checks.optional(check)]
+Decay = Annotated[float | None, _checks.optional(check)]
 
 
 def start(decay: Decay, params: Any) -> Average | None:

@@ -1,6 +1,6 @@
 """A run's config: a TOML file with the sections [data], [model], [optimizer] and [train], as values.
 
-The sections are decoded by `densefn.values.build`, which the constructors of the Python interface share their checks
+The sections are decoded by `densefn._values.build`, which the constructors of the Python interface share their checks
 with. What this module adds is where a mistake stands: the file and the line, or the `--set` that made it.
 """
 
@@ -15,18 +15,18 @@ from typing import Annotated, Any
 
 import tomli_w
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import TableError, Value, build, dotted
 from densefn.compose import as_layer
+from densefn.data import Data, as_data, with_absolute_paths
 from densefn.layer import Layer
 from densefn.training.average import Decay
-from densefn.training.data import Data, as_data, with_absolute_paths
 from densefn.training.loss_scale import AnyLossScale
 from densefn.training.losses import AnyLoss
 from densefn.training.metrics import Names
 from densefn.training.optimizer import Optimizer, as_optimizer
 from densefn.training.stopping import EarlyStopping
 from densefn.training.toml_text import KeyPath, line_of, parsed, value_of
-from densefn.values import TableError, Value, build, dotted
 
 _MOST_MISTAKES = 20
 """That a message lists."""
@@ -46,7 +46,7 @@ _EXPECTATION = re.compile(r"(\w+)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-
 
 
 def _expectation(given: Any) -> str:
-    if not _EXPECTATION.fullmatch(checks.text(given)):
+    if not _EXPECTATION.fullmatch(_checks.text(given)):
         raise ValueError(f'expected a comparison such as "val_accuracy >= 0.97", got {given!r}')
     return given
 
@@ -72,16 +72,16 @@ class Train(Value):
       tensorboard: whether the run leaves an event file for TensorBoard as well.
     """
 
-    epochs: Annotated[int, checks.whole(minimum=1)]
-    seed: Annotated[int, checks.whole(minimum=0, maximum=2**32 - 1)] = 0
+    epochs: Annotated[int, _checks.whole(minimum=1)]
+    seed: Annotated[int, _checks.whole(minimum=0, maximum=2**32 - 1)] = 0
     loss_scale: AnyLossScale = None
     metrics: Names = None
-    evaluate_every: Annotated[int, checks.whole(minimum=1)] = 1
-    early_stopping: Annotated[EarlyStopping | None, checks.optional(checks.section(EarlyStopping))] = None
-    keep: Annotated[str, checks.choice("last", "best")] = "last"
-    best_metric: Annotated[str | None, checks.optional(checks.text)] = None
+    evaluate_every: Annotated[int, _checks.whole(minimum=1)] = 1
+    early_stopping: Annotated[EarlyStopping | None, _checks.optional(_checks.section(EarlyStopping))] = None
+    keep: Annotated[str, _checks.choice("last", "best")] = "last"
+    best_metric: Annotated[str | None, _checks.optional(_checks.text)] = None
     ema: Decay = None
-    tensorboard: Annotated[bool, checks.flag] = False
+    tensorboard: Annotated[bool, _checks.flag] = False
 
     def check_together(self) -> None:
         if self.best_metric is not None and self.keep != "best":
@@ -110,9 +110,9 @@ class Config(Value):
     data: Annotated[Data, as_data]
     model: Annotated[Layer, _model]
     optimizer: Annotated[Optimizer, as_optimizer]
-    train: Annotated[Train, checks.section(Train)]
-    shows: Annotated[str, checks.text] = ""
-    expect: Annotated[str | None, checks.optional(_expectation)] = None
+    train: Annotated[Train, _checks.section(Train)]
+    shows: Annotated[str, _checks.text] = ""
+    expect: Annotated[str | None, _checks.optional(_expectation)] = None
     loss: AnyLoss = None
 
     def meets_expectation(self, metrics: Mapping[str, float]) -> bool | None:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from densefn import _disk, archive
+from densefn import _archive, _disk
 
 CONFIG, METRICS, PREPARATION, STATE = "config.toml", "metrics.jsonl", "preparation.json", "state.npz"
 MODEL, RESULT, HISTOGRAMS = "model.npz", "result.json", "histograms.json"
@@ -64,7 +64,7 @@ class Manifest(NamedTuple):
     def write(self, run_dir: Path) -> None:
         """Writes it into the folder of its run."""
         generations = [{name: entry._asdict() for name, entry in each.items()} for each in self.generations]
-        table = {"format": archive.FORMAT, **self._asdict(), "generations": generations}
+        table = {"format": _archive.FORMAT, **self._asdict(), "generations": generations}
         _disk.replace(run_dir / MANIFEST, json.dumps(table, indent=1).encode())
 
 
@@ -249,7 +249,7 @@ def _content(run_dir: Path) -> bytes:
 
 def _parse(run_dir: Path, content: bytes) -> Manifest:
     try:
-        table = archive.parse(content)
+        table = _archive.parse(content)
         generations = [{name: Entry(**entry) for name, entry in each.items()} for each in table["generations"]]
         manifest = Manifest(dict(table["facts"]), generations, table["process"])
         entries = [entry for each in generations for entry in each.values()]

@@ -13,17 +13,17 @@ import numpy as np
 import optax
 from jax import Array
 
-from densefn import checkpoint
+from densefn import checkpoint, data
+from densefn._values import Problem, TableError
+from densefn.data import Dataset
 from densefn.layer import Layer
-from densefn.training import data, goal, inside, loss_scale
+from densefn.training import diagnostics, loss_scale, objective
 from densefn.training.config import Config
-from densefn.training.data import Dataset
-from densefn.training.goal import Measures
+from densefn.training.epochs import first, make_epoch, make_evaluate
 from densefn.training.log import Row
 from densefn.training.losses import Loss
-from densefn.training.passes import first, make_epoch, make_evaluate
+from densefn.training.objective import Measures
 from densefn.training.step import State, make_state, make_step, trained_params
-from densefn.values import Problem, TableError
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def prepare(config: Config) -> Plan:
     config = replace(config, data=config.data.resolved(dataset.preparation))
     scale = loss_scale.choose(config.train.loss_scale, config.model)
     config = replace(config, train=replace(config.train, loss_scale=scale))
-    config, loss, measures = goal.choose(config, dataset)
+    config, loss, measures = objective.choose(config, dataset)
     plan = Plan(config, dataset, config.model, config.optimizer.make(), loss, measures)
     _check_model(plan)
     _check_step(plan)
@@ -190,7 +190,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     kept = jax.jit(partial(trained_params, plan.model))
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
     spoiled = jax.jit(lambda loss, params: jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan))
-    gradient_norms = jax.jit(inside.make_gradient_norms(plan.model, plan.loss))
+    gradient_norms = jax.jit(diagnostics.make_gradient_norms(plan.model, plan.loss))
     looked_at = first(rows, plan.config.data.batch_size)
     batches = -(-len(rows.y) // plan.config.data.batch_size)
     state = past.state

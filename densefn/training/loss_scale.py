@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import fields
 from densefn.layer import Layer
 from densefn.precision import Policy, widen
-from densefn.values import fields
 
 DYNAMIC = "dynamic"
 _FIRST = 2.0**15
@@ -65,14 +65,14 @@ def check(given: Any) -> float | str:
         return DYNAMIC
     expected = f'expected "{DYNAMIC}" or a finite number above 0, got {given!r}; float32 takes 1.2e-38 to 1.7e38'
     try:
-        return checks.number(minimum=_LOWEST, maximum=_HIGHEST)(given)
+        return _checks.number(minimum=_LOWEST, maximum=_HIGHEST)(given)
     except TypeError:
         raise TypeError(expected) from None
     except ValueError:
         raise ValueError(expected) from None
 
 
-AnyLossScale = Annotated[float | str | None, checks.optional(check)]
+AnyLossScale = Annotated[float | str | None, _checks.optional(check)]
 
 
 def choose(given: AnyLossScale, model: Layer) -> AnyLossScale:

@@ -21,10 +21,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Problem, TableError, Value, find
 from densefn.precision import widen
 from densefn.training import pairs
-from densefn.values import Problem, TableError, Value, find
 
 BALANCED = "balanced"
 
@@ -66,14 +66,14 @@ def _weights(given: Any) -> tuple[float, ...] | str:
         return BALANCED
     if not isinstance(given, list | tuple) or not given:
         raise TypeError(f'expected "{BALANCED}" or a list with a number for each class, got {given!r}')
-    weights = tuple(checks.in_float32(checks.number(minimum=0))(weight) for weight in given)
+    weights = tuple(_checks.in_float32(_checks.number(minimum=0))(weight) for weight in given)
     if not any(weights):
         raise ValueError("expected a number above 0 among them, got none")
     return weights
 
 
-ClassWeights = Annotated[tuple[float, ...] | str | None, checks.optional(_weights)]
-Smoothing = Annotated[float, checks.in_float32(checks.number(minimum=0, below=1))]
+ClassWeights = Annotated[tuple[float, ...] | str | None, _checks.optional(_weights)]
+Smoothing = Annotated[float, _checks.in_float32(_checks.number(minimum=0, below=1))]
 
 
 class CrossEntropy(Loss):
@@ -187,7 +187,7 @@ class Huber(Loss):
     Source: Huber, "Robust Estimation of a Location Parameter", 1964; `keras.losses.Huber`.
     """
 
-    delta: Annotated[float, checks.number(minimum=2.0**-126, maximum=2.0**127)] = 1.0
+    delta: Annotated[float, _checks.number(minimum=2.0**-126, maximum=2.0**127)] = 1.0
     classifies = False
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
@@ -196,7 +196,7 @@ class Huber(Loss):
 
 
 LOSSES = {
-    **checks.both_cases(CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber),
+    **_checks.both_cases(CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber),
     "mse": SquaredError,
     "mae": AbsoluteError,
 }
@@ -214,10 +214,10 @@ def check(given: Any) -> Loss:
         return find(LOSSES, given, "loss")()
     if not isinstance(given, Mapping):
         raise TypeError(f"expected the name of a loss ({', '.join(LOSSES)}) or a table with it, got {given!r}")
-    return checks.described("loss", LOSSES, given, "name")
+    return _checks.described("loss", LOSSES, given, "name")
 
 
-AnyLoss = Annotated[Loss | None, checks.optional(check)]
+AnyLoss = Annotated[Loss | None, _checks.optional(check)]
 
 
 def choose(given: Loss | None, *, classifies: bool) -> Loss:

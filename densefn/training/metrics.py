@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Problem, TableError, find
 from densefn.precision import widen
 from densefn.training import pairs
-from densefn.values import Problem, TableError, find
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:
@@ -190,7 +190,7 @@ def _top(name: str) -> int | None:
 
 
 def _name(given: Any) -> str:
-    get(checks.text(given))
+    get(_checks.text(given))
     return given
 
 
@@ -211,7 +211,7 @@ def check(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-Names = Annotated[tuple[str, ...] | None, checks.optional(check)]
+Names = Annotated[tuple[str, ...] | None, _checks.optional(check)]
 
 
 def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:

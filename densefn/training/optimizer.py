@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Problem, TableError, Value, build, fields, find
 from densefn.param import name_of
 from densefn.training.ranges import NUMBERS
-from densefn.values import Problem, TableError, Value, build, fields, find
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
 # The arguments of optax's schedules that are not numbers: a dict; schedules, and the steps where the next one begins;
@@ -82,7 +82,7 @@ class Call(Value):
         dict.
     """
 
-    name: Annotated[str, checks.text]
+    name: Annotated[str, _checks.text]
     arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
 
     def make(self) -> Any:
@@ -133,9 +133,9 @@ class Optimizer(Value):
     """
 
     call: Annotated[Call, _optimizer_call]
-    clip_norm: Annotated[float | None, checks.optional(checks.in_float32(checks.number(above=0)))] = None
-    clip_value: Annotated[float | None, checks.optional(checks.in_float32(checks.number(above=0)))] = None
-    accumulate: Annotated[int, checks.whole(minimum=1)] = 1
+    clip_norm: Annotated[float | None, _checks.optional(_checks.in_float32(_checks.number(above=0)))] = None
+    clip_value: Annotated[float | None, _checks.optional(_checks.in_float32(_checks.number(above=0)))] = None
+    accumulate: Annotated[int, _checks.whole(minimum=1)] = 1
 
     def check_together(self) -> None:
         if self.clip_norm is not None and self.clip_value is not None:
@@ -240,10 +240,10 @@ def _argument(parameter: inspect.Parameter, given: Any) -> Any:
     if isinstance(given, Mapping):
         return _schedule(given)
     if "dtype" in parameter.name or isinstance(parameter.default, str):
-        return checks.text(given)
+        return _checks.text(given)
     if isinstance(parameter.default, bool):
-        return checks.flag(given)
-    NUMBERS.get(parameter.name, checks.in_float32(checks.number()))(given)
+        return _checks.flag(given)
+    NUMBERS.get(parameter.name, _checks.in_float32(_checks.number()))(given)
     return given
 
 
@@ -261,23 +261,23 @@ def _cycle(given: Any) -> Call:
 def _each(check: Callable[[Any], Any], given: Any) -> tuple[Any, ...]:
     if not isinstance(given, list | tuple) or not given:
         raise TypeError(f"expected a list, got {given!r}")
-    return checks.several(check)(given)
+    return _checks.several(check)(given)
 
 
 def _steps(given: Any) -> tuple[int, ...]:
-    steps = _each(checks.whole(minimum=0), given)
+    steps = _each(_checks.whole(minimum=0), given)
     if any(after <= before for before, after in pairwise(steps)):
         raise ValueError(f"expected steps that increase, got {given!r}")
     return steps
 
 
-_SCALE = checks.in_float32(checks.number(minimum=0))
+_SCALE = _checks.in_float32(_checks.number(minimum=0))
 
 
 def _pairs(given: Any) -> tuple[tuple[int, float], ...]:
     if not isinstance(given, Mapping) or not all(str(step).isdigit() for step in given):
         raise TypeError(f"expected a table from steps to scales, such as {{ 500 = 0.1 }}, got {given!r}")
-    return tuple((checks.whole(minimum=0)(int(step)), _SCALE(scale)) for step, scale in given.items())
+    return tuple((_checks.whole(minimum=0)(int(step)), _SCALE(scale)) for step, scale in given.items())
 
 
 # The checks of arguments that are neither numbers nor schedules, by name.
@@ -286,6 +286,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     _JOINED: partial(_each, _schedule),
     _STEPS: _steps,
     _CYCLES: partial(_each, _cycle),
-    "interpolate_type": checks.text,
-    **dict.fromkeys(_DECAY_MASKS, checks.choice(*MASKS)),
+    "interpolate_type": _checks.text,
+    **dict.fromkeys(_DECAY_MASKS, _checks.choice(*MASKS)),
 }

@@ -7,11 +7,11 @@ start, rest or end at 0. A number that is in its range is so in float32 too: an 
 from collections.abc import Callable
 from typing import Any
 
-from densefn import checks
+from densefn import _checks
 
 
 def _number(**bounds: float) -> Callable[[Any], float]:
-    return checks.in_float32(checks.number(**bounds))
+    return _checks.in_float32(_checks.number(**bounds))
 
 
 _RANGES = {
@@ -21,7 +21,7 @@ _RANGES = {
     "eta gamma initial_accumulator_value initial_scale min_norm min_step_size max_step_size": _number(minimum=0),
     "b1 b2 b3 rho decay momentum": _number(minimum=0, below=1),
     "pct_start pct_final": _number(minimum=0, maximum=1),
-    "transition_steps decay_steps memory_size": checks.whole(minimum=1),
-    "warmup_steps transition_begin key seed": checks.whole(minimum=0),
+    "transition_steps decay_steps memory_size": _checks.whole(minimum=1),
+    "warmup_steps transition_begin key seed": _checks.whole(minimum=0),
 }
 NUMBERS = {name: check for names, check in _RANGES.items() for name in names.split()}

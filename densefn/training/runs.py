@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 
 from densefn import checkpoint
-from densefn.training import folder, inside, log, report, signals, snapshot, tensorboard
+from densefn.training import diagnostics, folder, log, signals, snapshot, tensorboard
+from densefn.training.epochs import first, outputs
 from densefn.training.folder import Folder
 from densefn.training.log import Row
 from densefn.training.loop import Plan, Snapshot, begin, train
 from densefn.training.metrics import confusion_matrix
-from densefn.training.passes import first, outputs
 from densefn.training.step import State, trained_params
 from densefn.training.stopping import is_finite, until_over
 
@@ -35,6 +35,12 @@ MOST_EXAMPLES = 8192
 SECONDS_A_SAVE = 30
 
 Warn = Callable[[str], Any]
+Finish = Callable[[Path], Any]
+
+
+def nothing(run_dir: Path) -> None:
+    """Adds nothing to a finished run."""
+    del run_dir
 
 
 class RunError(Exception):
@@ -58,8 +64,10 @@ class Result:
     stopped: int | None
 
 
-def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user) -> Result:
-    """Trains and leaves in the folder the config, the preparation of the rows, the metrics, the model and the report.
+def start(
+    plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user, finish: Finish = nothing
+) -> Result:
+    """Trains and leaves in the folder the config, the preparation of the rows, the metrics and the model.
 
     Stopped by Ctrl-C, SIGTERM or SIGHUP it finishes the epoch and leaves the same; the next epoch has then begun on the
     device, and is computed for nothing. A second signal ends it at once.
@@ -69,6 +77,8 @@ def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = wa
       run_dir: a new folder, or an empty one.
       show: is given the metrics of each epoch. Once it fails as a terminal does that has gone away, it is left out.
       warn: is told what does not end the run and should be known.
+      finish: is called with the folder once all is saved, also if a loss is not finite; `densefn.report.write_own` adds
+        the report.
 
     Raises:
       RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
@@ -79,13 +89,15 @@ def start(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = wa
         if any(run_dir.iterdir()):
             raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
         try:
-            return _complete(plan, snapshot.begin(run_dir, plan), show, begin(plan))
+            return _complete(plan, snapshot.begin(run_dir, plan), show, begin(plan), finish)
         finally:
             with suppress(OSError):  # it holds something, once the run has begun
                 run_dir.rmdir()
 
 
-def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user) -> Result:
+def resume(
+    plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user, finish: Finish = nothing
+) -> Result:
     """Goes on where a run was stopped or killed, and leaves what `start` leaves, to the same bits.
 
     Args:
@@ -93,6 +105,7 @@ def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = w
       run_dir: the run's folder.
       show: as for `start`.
       warn: as for `start`.
+      finish: as for `start`.
 
     Raises:
       RunError: if a loss is no longer finite.
@@ -104,24 +117,26 @@ def resume(plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = w
             run, past = snapshot.reopen(run_dir, plan, warn) or (snapshot.begin(run_dir, plan), begin(plan))
         except ValueError as error:
             raise snapshot.ResumeError(str(error)) from None
-        return _complete(plan, run, show, past)
+        return _complete(plan, run, show, past, finish)
 
 
-def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot) -> Result:
+def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot, finish: Finish) -> Result:
     with tensorboard.events(run.path) if plan.config.train.tensorboard else nullcontext() as events:
         shown = _while_it_can(show)
         seen = _follow(plan, run, lambda row: (events and events.row(row), shown(row)), past)
         (metrics, _, state), kept, stopped = seen
         params = trained_params(plan.model, state)
-        arrays = inside.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
-        histograms = {kind: {path: inside.histogram(a) for path, a in each.items()} for kind, each in arrays.items()}
+        arrays = diagnostics.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
+        histograms = {
+            kind: {path: diagnostics.histogram(a) for path, a in each.items()} for kind, each in arrays.items()
+        }
         if events:
             events.histograms(arrays, histograms, kept["step"])
     contents = {folder.RESULT: kept, folder.HISTOGRAMS: histograms, **_held_out(plan, params)}
     files = {name: json.dumps(log.finite(content)).encode() for name, content in contents.items()}
     model = checkpoint.pack(plan.model, params, (None, plan.dataset.features))
     run.replace({folder.MODEL: model, **files}, over=True)
-    report.write_own(run.path)
+    finish(run.path)
     _check_losses(run.path, metrics[-1], kept)
     return Result(run.path, metrics, kept, stopped)
 

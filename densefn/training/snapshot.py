@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from densefn import _disk, archive
-from densefn.archive import Archive
-from densefn.training import data, environment, folder, log
+from densefn import _archive, _disk, data
+from densefn._archive import Archive
+from densefn.training import environment, folder, log
 from densefn.training.config import dump, flat
 from densefn.training.folder import Folder
 from densefn.training.loop import Plan, Snapshot, first_state
@@ -57,7 +57,7 @@ def pack(plan: Plan, snapshot: Snapshot) -> bytes:
     """The bytes of the file that says where a run stands."""
     states = {"state": snapshot.state} | ({} if snapshot.kept is snapshot.state else {"kept": snapshot.kept})
     description = {"epoch": len(snapshot.rows), "states": list(states), "config": _table(plan)}
-    return archive.pack((_DESCRIPTION, description), jax.tree.map(_as_data, states))
+    return _archive.pack((_DESCRIPTION, description), jax.tree.map(_as_data, states))
 
 
 def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folder, Snapshot] | None:
@@ -103,7 +103,7 @@ def _is_new(run_dir: Path) -> bool:
 
 
 def _opened(run_dir: Path) -> AbstractContextManager[Archive]:
-    return archive.opened(run_dir / folder.STATE, _DESCRIPTION, "where the run stood after an epoch")
+    return _archive.opened(run_dir / folder.STATE, _DESCRIPTION, "where the run stood after an epoch")
 
 
 def _described(run_dir: Path) -> tuple[int, list[str], dict[str, Any]]:

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from densefn.data import Rows
 from densefn.layer import Layer
 from densefn.partition import combine, partition
 from densefn.precision import widen
 from densefn.training import average, loss_scale
 from densefn.training.average import Average
-from densefn.training.data import Rows
 from densefn.training.loss_scale import AnyLossScale, Dynamic, LossScale
 
 Measure = Callable[[Array, Array], Array]

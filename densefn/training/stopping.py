@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, NamedTuple, TypeVar
 
-from densefn import checks
+from densefn import _checks
+from densefn._values import Value
 from densefn.training.metrics import is_larger_better
-from densefn.values import Value
 
 S = TypeVar("S")
 Row = TypeVar("Row", bound=Mapping[str, int | float])
@@ -24,9 +24,9 @@ class EarlyStopping(Value):
     Source: `keras.callbacks.EarlyStopping`.
     """
 
-    metric: Annotated[str, checks.text] = "val_loss"
-    patience: Annotated[int, checks.whole(minimum=1)] = 10
-    min_delta: Annotated[float, checks.number(minimum=0)] = 0.0
+    metric: Annotated[str, _checks.text] = "val_loss"
+    patience: Annotated[int, _checks.whole(minimum=1)] = 10
+    min_delta: Annotated[float, _checks.number(minimum=0)] = 0.0
 
 
 class Watch(NamedTuple):

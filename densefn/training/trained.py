@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import polars as pl
 
-from densefn import checkpoint
+from densefn import checkpoint, data
+from densefn.data import DataError, Decoded, Preparation, Rows, Stream, Table
 from densefn.layer import Layer
-from densefn.training import config, data, folder, losses, metrics
+from densefn.training import config, folder, losses, metrics
 from densefn.training.config import Config, ConfigFile
-from densefn.training.data import DataError, Decoded, Preparation, Rows, Stream, Table
-from densefn.training.passes import make_evaluate
+from densefn.training.epochs import make_evaluate
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def warm(cache: str) -> None:
     import jax
 
     import densefn.export.formats
-    import densefn.training.report
+    import densefn.report
+    import densefn.training.exportable
     import densefn.training.runs
     import densefn.training.snapshot
-    import densefn.training.taken
     import densefn.training.trained  # noqa: F401
 
     jax.config.update("jax_compilation_cache_dir", cache)

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 
 from densefn import Dense
-from densefn.training.data import Rows
+from densefn.data import Rows
 from densefn.training.losses import SquaredError
 from densefn.training.step import make_state, make_step
 

@@ -8,9 +8,9 @@ import optax
 import pytest
 
 from densefn import Dense, Sequential
+from densefn.data import Rows
 from densefn.training import average
 from densefn.training.config import Train
-from densefn.training.data import Rows
 from densefn.training.losses import SquaredError
 from densefn.training.step import make_state, make_step, trained_params
 

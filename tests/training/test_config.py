@@ -9,11 +9,11 @@ import optax
 import pytest
 
 from densefn import Dense, MaxNorm, Repeat, Residual, Sequential
+from densefn._values import dotted
+from densefn.data import Bundled
 from densefn.training import config
 from densefn.training.config import Config, ConfigError, Train
-from densefn.training.data import Bundled
 from densefn.training.optimizer import OPTIMIZERS, Call
-from densefn.values import dotted
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 

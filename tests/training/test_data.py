@@ -14,9 +14,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from densefn.training import data
-from densefn.training.data import Bundled, Mnist, Parity, Preparation, TableFile, Teacher, TwoMoons
-from densefn.values import build
+from densefn import data
+from densefn._values import build
+from densefn.data import Bundled, Mnist, Parity, Preparation, TableFile, Teacher, TwoMoons
 
 
 def mixed(seed, rows=200):

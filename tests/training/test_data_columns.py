@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from densefn.training import data, loop
+from densefn import data
+from densefn._values import TableError, build
+from densefn.data import ArrayFile, Preparation, TableFile
+from densefn.data.moments import Moments
+from densefn.training import loop
 from densefn.training.config import Config
-from densefn.training.data import ArrayFile, Preparation, TableFile
-from densefn.training.data.moments import Moments
-from densefn.values import TableError, build
 
 ROWS = 40
 

@@ -9,9 +9,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from densefn import data
 from densefn.cli import main
-from densefn.training import config, data, loop
-from densefn.training.data import ArrayFile, Mnist, TableFile
+from densefn.data import ArrayFile, Mnist, TableFile
+from densefn.training import config, loop
 
 CELLS = ["", "plain", "with, comma", 'with "quotes"', "two\nlines", " spaces ", "ünï-cödé", "3.5", "a;b", "tab\there"]
 

@@ -12,8 +12,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from densefn.training import data
-from densefn.training.data import cells, files, packed
+from densefn import data
+from densefn.data import cells, files, packed
 
 PLAIN = {"x": ["1", "2", "3"], "y": ["a", "b", "c"]}
 

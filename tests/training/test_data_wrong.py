@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from densefn import data
 from densefn.cli import main
-from densefn.training import data
 
 CONFIG = """
 [data]

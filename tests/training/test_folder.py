@@ -11,13 +11,13 @@ from pathlib import Path
 import chex
 import pytest
 
-from densefn import Dense, Sequential, archive, checkpoint
+from densefn import Dense, Sequential, _archive, checkpoint, report
 from densefn.cli import main
-from densefn.training import config, environment, folder, log, loop, report, runs, snapshot
+from densefn.data import Bundled
+from densefn.training import config, environment, folder, log, loop, runs, snapshot
 from densefn.training.config import Config, Train
-from densefn.training.data import Bundled
+from densefn.training.epochs import first
 from densefn.training.optimizer import as_optimizer
-from densefn.training.passes import first
 
 STRAY = f".densefn-{0:032x}.tmp"
 
@@ -228,14 +228,14 @@ def test_a_later_format_is_refused(name, path, tmp_path, monkeypatch, capsys):
 
     def later(*given):
         with monkeypatch.context() as patch:
-            patch.setattr(archive, "FORMAT", 2)
+            patch.setattr(_archive, "FORMAT", 2)
             return pack(*given)
 
     with monkeypatch.context() as patch:
         if name == "state.npz":
             patch.setattr(snapshot, "pack", later)
         else:
-            patch.setattr(archive, "FORMAT", 2)
+            patch.setattr(_archive, "FORMAT", 2)
         assert train(path, tmp_path / "run") == 0
     assert resume(tmp_path / "run") == 2
     said = capsys.readouterr().err

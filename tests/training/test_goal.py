@@ -12,12 +12,12 @@ from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
 
 from densefn import Dense, Sequential, checkpoint
+from densefn.data import Bundled
 from densefn.training import config, loop, progress, runs
 from densefn.training.config import Config, Train
-from densefn.training.data import Bundled
+from densefn.training.epochs import make_epoch
 from densefn.training.losses import BinaryCrossEntropy, CrossEntropy, Huber
 from densefn.training.optimizer import as_optimizer
-from densefn.training.passes import make_epoch
 from densefn.training.step import make_step, trained_params
 from densefn.training.stopping import EarlyStopping
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from densefn import Dense, Sequential
+from densefn._values import TableError
+from densefn.data import Bundled
 from densefn.training import loop, signals
 from densefn.training.config import Config, Train
-from densefn.training.data import Bundled
+from densefn.training.epochs import make_epoch, make_evaluate
 from densefn.training.optimizer import as_optimizer
-from densefn.training.passes import make_epoch, make_evaluate
 from densefn.training.step import make_step
-from densefn.values import TableError
 
 
 @pytest.fixture

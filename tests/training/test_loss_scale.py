@@ -13,13 +13,13 @@ import pytest
 from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Residual, Sequential, precision
 from densefn.cli import main
 from densefn.compose import as_layer
+from densefn.data import Bundled, Rows
 from densefn.training import config, loop, loss_scale, runs
 from densefn.training.config import Config, Train
-from densefn.training.data import Bundled, Rows
+from densefn.training.epochs import make_epoch
 from densefn.training.loss_scale import Dynamic, Fixed
 from densefn.training.losses import SquaredError
 from densefn.training.optimizer import as_optimizer
-from densefn.training.passes import make_epoch
 from densefn.training.step import make_state, make_step
 
 NARROW = Dense(1, dtype="mixed_float16")

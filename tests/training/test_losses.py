@@ -9,9 +9,9 @@ import pytest
 from sklearn import metrics
 from sklearn.utils.class_weight import compute_class_weight
 
+from densefn._values import TableError
 from densefn.training import losses
 from densefn.training.losses import LOSSES, AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, SquaredError
-from densefn.values import TableError
 
 ROWS, CLASSES = 40, 3
 # Means of forty terms of order 1 in float32.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
+from densefn._values import TableError
 from densefn.training import metrics
 from densefn.training.metrics import (
     METRICS,
@@ -23,7 +24,6 @@ from densefn.training.metrics import (
     recall,
     top_k_accuracy,
 )
-from densefn.values import TableError
 
 ROWS, CLASSES = 60, 5
 

@@ -10,11 +10,11 @@ import optax
 import pytest
 
 from densefn import L2, Dense, MaxNorm, Repeat, Sequential
-from densefn.training.data import Rows
+from densefn._values import TableError, fields
+from densefn.data import Rows
 from densefn.training.losses import SquaredError
 from densefn.training.optimizer import OPTIMIZERS, SCHEDULES, Optimizer, _argument, as_optimizer, kernels
 from densefn.training.step import make_state, make_step
-from densefn.values import TableError, fields
 
 MODEL = Sequential(Dense(4, "tanh", kernel_constraint=MaxNorm(0.3)), Repeat(Dense(4), times=2), Dense(1))
 

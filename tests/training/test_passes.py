@@ -10,15 +10,15 @@ import optax
 import pytest
 from sklearn import metrics
 
-from densefn import L2, Dense, MaxNorm, Sequential
+from densefn import L2, Dense, MaxNorm, Sequential, data
 from densefn.cli import main
-from densefn.training import data, loop, passes, runs
+from densefn.data import ArrayFile, Rows, Stream, TableFile
+from densefn.training import epochs, loop, runs
 from densefn.training.config import Config, EarlyStopping, Train
-from densefn.training.data import ArrayFile, Rows, Stream, TableFile
+from densefn.training.epochs import make_epoch, make_evaluate, outputs
 from densefn.training.losses import CrossEntropy
 from densefn.training.metrics import accuracy
 from densefn.training.optimizer import as_optimizer
-from densefn.training.passes import make_epoch, make_evaluate, outputs
 from densefn.training.step import make_state, make_step
 from densefn.training.trained import open_run
 
@@ -30,7 +30,7 @@ OPTIMIZER = optax.adam(0.1)
 
 @pytest.fixture(params=[4, 8192])
 def at_once(request, monkeypatch):
-    monkeypatch.setattr(passes, "_MOST_ROWS", request.param)
+    monkeypatch.setattr(epochs, "_MOST_ROWS", request.param)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
 
 def test_of_wide_rows_fewer_are_taken_at_once():
     rows = Rows(jnp.zeros((20, 2**22)), jnp.zeros(20))
-    assert [len(part.y) for part in passes._parts(rows, np.arange(20), 3)] == [3, 3, 3, 3, 3, 3, 2]
-    assert [len(part.y) for part in passes._parts(rows, np.arange(20))] == [4, 4, 4, 4, 4]
+    assert [len(part.y) for part in epochs._parts(rows, np.arange(20), 3)] == [3, 3, 3, 3, 3, 3, 2]
+    assert [len(part.y) for part in epochs._parts(rows, np.arange(20))] == [4, 4, 4, 4, 4]
 
 
 RAW = np.random.default_rng(0).normal(3, 2, (500, 7))
@@ -110,7 +110,7 @@ class TestTrainsToTheSameBits:
 
     @pytest.fixture(autouse=True)
     def many_parts(self, monkeypatch):
-        monkeypatch.setattr(passes, "_MOST_ROWS", 64)
+        monkeypatch.setattr(epochs, "_MOST_ROWS", 64)
 
     def check(self, held, streamed):
         assert isinstance(streamed.dataset.train, Stream)
@@ -180,20 +180,20 @@ class TestStream:
     def test_the_order_depends_on_the_seed_and_the_number_of_the_epoch_alone(self, tmp_path, monkeypatch):
         taken, take = [], Stream.take
         monkeypatch.setattr(Stream, "take", lambda self, index: taken.append(index) or take(self, index))
-        monkeypatch.setattr(passes, "_MOST_ROWS", 128)
+        monkeypatch.setattr(epochs, "_MOST_ROWS", 128)
         for options in ({"epochs": 3}, {"epochs": 2, "ema": 0.5, "evaluate_every": 2}):
             plan = plans(write(tmp_path), mlp(3), **options)[1]
             taken.clear()
             list(loop.train(plan))
-            epochs = [index for index in taken if not np.array_equal(index, np.sort(index))]
-            orders = np.concatenate(epochs).reshape(options["epochs"], 400)
+            shuffled = [index for index in taken if not np.array_equal(index, np.sort(index))]
+            orders = np.concatenate(shuffled).reshape(options["epochs"], 400)
             for number, order in enumerate(orders, 1):
                 np.testing.assert_array_equal(order, np.random.default_rng((1, number)).permutation(400))
 
     def test_a_part_is_read_while_the_one_before_is_computed_and_no_earlier(self, tmp_path, monkeypatch):
         events, take, wait = [], Stream.take, jax.block_until_ready
         stream = plans(write(tmp_path), MODEL)[1].dataset.train
-        monkeypatch.setattr(passes, "_MOST_ROWS", 128)
+        monkeypatch.setattr(epochs, "_MOST_ROWS", 128)
         monkeypatch.setattr(Stream, "take", lambda self, index: events.append("read") or take(self, index))
         monkeypatch.setattr(jax, "block_until_ready", lambda tree: events.append(float(tree)) or wait(tree))
 
@@ -205,7 +205,7 @@ class TestStream:
         assert events == ["read", 0, "read", 128, "read", 256, "read", 384]
 
     def test_rows_stay_in_the_file_until_they_are_taken(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(passes, "_MOST_ROWS", 64)
+        monkeypatch.setattr(epochs, "_MOST_ROWS", 64)
         monkeypatch.setattr(data.table, "_NUMBERS_AT_ONCE", 64 * 7)
         most, encode = [], data.Preparation.encode
         monkeypatch.setattr(

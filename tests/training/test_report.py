@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from densefn import Dense, Repeat, Residual, Sequential
+from densefn import Dense, Repeat, Residual, Sequential, report
 from densefn.cli import main
-from densefn.training import config, inside, loop, report
-from densefn.training.report import plot
+from densefn.report import plot
+from densefn.training import config, diagnostics, loop
 from tests.training.runs_made import seal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -56,7 +56,7 @@ class TestOutputs:
         model = Sequential(Dense(3, "tanh"), Repeat(Residual(Dense(3, use_bias=False)), times=2), last)
         params = model.init(jax.random.key(0), (None, 2))
         x = jax.random.normal(jax.random.key(1), (4, 2))
-        got = inside.outputs(model, params, x)
+        got = diagnostics.outputs(model, params, x)
         # In float64; a few roundings of float32.
         p = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
         first = np.tanh(x @ p["0"]["kernel"] + np.tile(p["0"]["bias"], (4, 1)))
@@ -76,19 +76,19 @@ class TestOutputs:
         model = Dense(3)
         params = model.init(jax.random.key(0), (None, 2))
         x = jnp.ones((4, 2))
-        assert list(inside.outputs(model, params, x)) == [""]
-        assert list(inside.arrays(model, params, x)["outputs"]) == ["model"]
+        assert list(diagnostics.outputs(model, params, x)) == [""]
+        assert list(diagnostics.arrays(model, params, x)["outputs"]) == ["model"]
 
 
 class TestHistogram:
     def test_counts_as_numpy_does(self):
         values = np.random.default_rng(0).normal(size=1000)
         counts, edges = np.histogram(values, 20)  # Rice's rule: twice the cube root of 1000
-        assert inside.histogram(values) == {"edges": edges.tolist(), "counts": counts.tolist()}
+        assert diagnostics.histogram(values) == {"edges": edges.tolist(), "counts": counts.tolist()}
 
     @pytest.mark.parametrize("values", [[], [math.nan], [math.inf, -math.inf]])
     def test_of_nothing_finite_is_none(self, values):
-        assert inside.histogram(values) is None
+        assert diagnostics.histogram(values) is None
 
     @pytest.mark.parametrize(
         "values",
@@ -102,14 +102,14 @@ class TestHistogram:
         ],
     )
     def test_of_any_finite_range_counts_every_value(self, values):
-        made = inside.histogram(values)
+        made = diagnostics.histogram(values)
         assert made is not None
         assert sum(made["counts"]) == len(values)
         assert sorted(set(made["edges"])) == made["edges"]
         assert np.isfinite(made["edges"]).all()
 
     def test_of_one_value_and_of_bfloat16(self):
-        assert sum(inside.histogram(jnp.full(7, 2, jnp.bfloat16))["counts"]) == 7
+        assert sum(diagnostics.histogram(jnp.full(7, 2, jnp.bfloat16))["counts"]) == 7
 
 
 class TestRun:

@@ -7,8 +7,8 @@ import optax
 import pytest
 import tomli_w
 
+from densefn._values import TableError
 from densefn.training.optimizer import SCHEDULES, as_optimizer
-from densefn.values import TableError
 
 TABLES: list[dict[str, Any]] = [
     {"name": "constant_schedule", "value": 0.3},

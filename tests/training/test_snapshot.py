@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 
-from densefn import Dense, Sequential
-from densefn.training import config, log, loop, report, runs, signals, snapshot
+from densefn import Dense, Sequential, report
+from densefn.data import ArrayFile, Bundled, TableFile
+from densefn.training import config, log, loop, runs, signals, snapshot
 from densefn.training.config import Config, Train
-from densefn.training.data import ArrayFile, Bundled, TableFile
 from densefn.training.optimizer import as_optimizer
 from densefn.training.stopping import EarlyStopping
 

@@ -8,9 +8,8 @@ import optax
 import pytest
 from sklearn import datasets, metrics
 
-from densefn import L2, Dense, MaxNorm, Sequential
-from densefn.training import data
-from densefn.training.data import Bundled, Rows, loading
+from densefn import L2, Dense, MaxNorm, Sequential, data
+from densefn.data import Bundled, Rows, loading
 from densefn.training.losses import CrossEntropy, SquaredError
 from densefn.training.metrics import r2
 from densefn.training.step import make_state, make_step

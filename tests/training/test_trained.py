@@ -11,9 +11,10 @@ import pytest
 from sklearn import metrics
 
 import densefn
-from densefn.training import config, data, loop, runs, trained
+from densefn import data
+from densefn.data import DataError, Table
+from densefn.training import config, loop, runs, trained
 from densefn.training.config import Config, ConfigError
-from densefn.training.data import DataError, Table
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -46,7 +47,7 @@ def run(folder, name, target, ignored, units, **train):
         "optimizer": {"name": "adam", "learning_rate": 0.02},
         "train": {"epochs": 12, **train},
     }
-    plan = loop.prepare(densefn.values.build(Config, table))
+    plan = loop.prepare(densefn._values.build(Config, table))
     return runs.start(plan, folder / name, print)
 
 
@@ -121,7 +122,7 @@ def test_arrays_are_predicted_without_their_numbers(folder):
         "train": {"epochs": 1},
         "loss": "binary_cross_entropy",
     }
-    result = runs.start(loop.prepare(densefn.values.build(Config, table)), folder / "moons", print)
+    result = runs.start(loop.prepare(densefn._values.build(Config, table)), folder / "moons", print)
     run = trained.open_run(result.run_dir)
     np.save(folder / "moons.npy", np.array([[0.0, 1.0], [1.0, -0.5], [0.5, 0.2]]))
     rows = data.read(folder / "moons.npy")

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from densefn import Dense, Sequential
+from densefn.data import ArrayFile
 from densefn.training.config import Config, Train
-from densefn.training.data import ArrayFile
 from densefn.training.loop import prepare
 from densefn.training.optimizer import as_optimizer
 from tests.benchmarks.clock import Case, medians

@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from densefn.data import Rows
 from densefn.training.config import load
-from densefn.training.data import Rows
 from densefn.training.loop import Plan, first_state, prepare, train
 from densefn.training.step import make_step
 from tests.benchmarks.clock import Case, Measurement, medians, once

@@ -1,0 +1,98 @@
+"""The products behind every layer: operands in the compute dtype, sums in float32 at least, forward and backward."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from densefn import _narrow
+from densefn._narrow import Axes
+from densefn.precision import accumulator
+
+_NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
+
+
+def dot(x: Array, w: Array, compute_dtype: DTypeLike) -> Array:
+    """`x @ w`: the last axis of `x` with the first of `w`.
+
+    Args:
+      x: `[..., in]`.
+      w: `[in, units]`.
+      compute_dtype: to which both are rounded.
+
+    Returns:
+      `[..., units]` of float32, or of float64 if the compute dtype is.
+
+    >>> dot(jnp.ones((2, 3)), jnp.ones((3, 1)), "bfloat16")
+    Array([[3.],
+           [3.]], dtype=float32)
+    """
+    return product(x, w, Axes((x.ndim - 1,), (0,)), compute_dtype)
+
+
+def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array:
+    """The product that an equation of two operands describes.
+
+    Args:
+      equation: such as `"bi,iho->bho"`.
+      x: the first operand.
+      w: the second.
+      compute_dtype: to which both are rounded.
+
+    Returns:
+      The product, of float32, or of float64 if the compute dtype is.
+
+    >>> einsum("bi,iho->bho", jnp.ones((2, 3)), jnp.ones((3, 4, 5)), "bfloat16").shape
+    (2, 4, 5)
+    """
+    x, axes, order = aligned(equation, x, compute_dtype)
+    return jnp.transpose(product(x, w, axes, compute_dtype), order)
+
+
+def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, Axes, list[int]]:
+    """An equation as a product over axes.
+
+    Args:
+      equation: such as `"bi,iho->bho"`.
+      x: the first operand.
+      compute_dtype: of the product.
+
+    Returns:
+      The first operand, summed over the axes that it has alone; the axes of its product with the second; and the order
+      that the product's axes have in the result.
+
+    >>> aligned("bi,oi->ob", jnp.ones((2, 3)), "float32")[1:]
+    (Axes(x_sum=(1,), w_sum=(1,), x_batch=(), w_batch=()), [1, 0])
+    """
+    operands, y = equation.split("->")
+    of_x, of_w = operands.split(",")
+    alone = [axis for axis in of_x if axis not in of_w + y]
+    if alone:
+        wide = accumulator(jnp.promote_types(x.dtype, compute_dtype))
+        x = jnp.sum(x, [of_x.index(axis) for axis in alone], dtype=wide)
+    of_x = "".join(axis for axis in of_x if axis not in alone)
+    summed, batch = ([axis for axis in of_w if axis in of_x and (axis in y) is kept] for kept in (False, True))
+    axes = Axes(*(tuple(map(of.index, group)) for group in (summed, batch) for of in (of_x, of_w)))
+    made = [*batch, *(of_x[i] for i in axes.x_free(len(of_x))), *(of_w[i] for i in axes.swapped.x_free(len(of_w)))]
+    return x, axes, [made.index(axis) for axis in y]
+
+
+def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
+    """The product of two arrays, rounded to the compute dtype, over any axes.
+
+    Args:
+      x: the first operand.
+      w: the second.
+      axes: over which it sums, and the batch's.
+      compute_dtype: to which both are rounded.
+
+    Returns:
+      The product with its axes as `Axes` has them, of float32, or of float64 if the compute dtype is.
+
+    >>> x, w = jnp.ones((3, 2)), jnp.ones((4, 3))
+    >>> product(x, w, Axes(x_sum=(0,), w_sum=(1,)), "bfloat16").shape
+    (2, 4)
+    """
+    compute_dtype = jnp.dtype(compute_dtype)
+    if compute_dtype in _NARROW:
+        return _narrow.product(x, w, axes, compute_dtype)
+    return _narrow.dot_general(x.astype(compute_dtype), w.astype(compute_dtype), axes)

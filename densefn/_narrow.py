@@ -1,0 +1,290 @@
+"""Products of narrow operands, in primitives that tell every transformation of JAX what it needs.
+
+    y = x @ w
+
+    product ──┬── dot_general            computes y; the policies of `jax.checkpoint` know it
+              └── narrow_value(y, x, w)  is y, and has its derivatives
+                     └── narrow_product(x, w)   of which the derivatives are made; bilinear
+
+`narrow_product` takes both operands as they are stored and rounds them to the compute dtype itself. So a gradient has
+the dtype of what was stored. The gradient of a float32 kernel comes out of the accumulator and is never rounded, while
+the operands of the backward products, the gradient of the output among them, are rounded to the compute dtype.
+
+Why primitives: `lax.dot_general` alone loses one of these. A kernel that is cast before it has a gradient in the narrow
+dtype; a float32 result multiplies its gradient in float32. `jax.custom_jvp` keeps both, but a `lax.scan` that was
+differentiated once forgets such a rule, and `jet` never asks for it. A primitive's rule stays.
+
+Which program computes a product is decided when it is lowered. A processor without instructions for the dtype
+multiplies the rounded operands as float32. A product of two bfloat16 or float16 numbers is exact in float32, so the
+sums are the same. `jax.export` keeps the form that suits every platform.
+
+Reference: Micikevicius et al., "Mixed Precision Training", 2018.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.core import Tracer
+from jax.experimental import jet
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from densefn import _processor
+from densefn.precision import accumulator
+
+
+class Axes(NamedTuple):
+    """The axes of a product's operands: those that are summed over in pairs, and the batch's.
+
+    The result has the batch's axes, then the others of `x`, then the others of `w`, each in their order.
+    """
+
+    x_sum: tuple[int, ...]
+    w_sum: tuple[int, ...]
+    x_batch: tuple[int, ...] = ()
+    w_batch: tuple[int, ...] = ()
+
+    @property
+    def swapped(self) -> "Axes":
+        """Those of the product of `w` and `x`."""
+        return Axes(self.w_sum, self.x_sum, self.w_batch, self.x_batch)
+
+    def x_free(self, rank: int) -> tuple[int, ...]:
+        """The axes of an `x` of this rank that are neither summed over nor the batch's."""
+        return tuple(axis for axis in range(rank) if axis not in self.x_sum + self.x_batch)
+
+    def x_order(self, rank: int) -> tuple[int, ...]:
+        """The axes of an `x` of this rank: the batch's, then those that are kept, and those that are summed over."""
+        return self.x_batch + self.x_free(rank) + self.x_sum
+
+
+def product(x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
+    """The product of two arrays that are rounded to a narrow dtype, in float32.
+
+    Args:
+      x: the first operand, of any floating dtype.
+      w: the second.
+      axes: over which it sums, and the batch's.
+      compute_dtype: bfloat16 or float16.
+    """
+    how = {"axes": axes, "compute_dtype": compute_dtype, "out_sharding": None}
+    if not isinstance(x, Tracer) and not isinstance(w, Tracer):
+        return _product.bind(x, w, **how)  # one compiled program, where the operations of `_dot` would be several
+    return _value.bind(_dot(_constant.bind(x), _constant.bind(w), **how), x, w, **how)
+
+
+def dot_general(x: Array, w: Array, axes: Axes, out_sharding: NamedSharding | None = None) -> Array:
+    """The product of operands as they are, in their accumulator's dtype."""
+    numbers = ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch))
+    return lax.dot_general(x, w, numbers, preferred_element_type=accumulator(x.dtype), out_sharding=out_sharding)
+
+
+def _identity(name: str) -> Primitive:
+    """A primitive whose value is its first operand, and which has no derivative."""
+    identity = Primitive(name)
+    identity.def_impl(lambda x, *_, **__: x)
+    identity.def_abstract_eval(lambda x, *_, **__: x)
+    ad.primitive_jvps[identity] = lambda xs, _: (identity.bind(*xs), ad.Zero(jax.typeof(xs[0]).to_tangent_aval()))
+    ad.primitive_transposes[identity] = lambda _, x: [ad.Zero(x.aval)]
+    mlir.register_lowering(identity, mlir.lower_fun(lambda x, *_, **__: x, multiple_results=False))
+    jet.defzero(identity)
+    return identity
+
+
+# `lax.stop_gradient`, which also `jax.linear_transpose` can pass.
+_constant = _identity("held_constant")
+batching.defvectorized(_constant)
+
+# Forces rows that lie in memory one after the other, on a CPU. XLA's kernels for narrow dtypes sum over the last axis
+# of the first operand only. XLA cancels our transposes against others and then computes in float32, or fails. A
+# barrier stops that; the axis of length 1 keeps it from choosing another layout. Mapped axes go first.
+_row_major = _identity("row_major")
+mlir.register_lowering(
+    _row_major, mlir.lower_fun(lambda x: lax.optimization_barrier(x[None])[0], multiple_results=False), platform="cpu"
+)
+batching.primitive_batchers[_row_major] = lambda x, axis: (_row_major.bind(jnp.moveaxis(x[0], axis[0], 0)), 0)
+
+
+def _dot(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
+    """The product of narrow operands: over the last axes of `x`, as kernels for them want it."""
+    x = _row_major.bind(jnp.transpose(x.astype(compute_dtype), axes.x_order(x.ndim)))
+    in_order = Axes(_last(len(axes.x_sum), x.ndim), axes.w_sum, tuple(range(len(axes.x_batch))), axes.w_batch)
+    return _row_major.bind(dot_general(x, w.astype(compute_dtype), in_order, out_sharding))
+
+
+def _widened_dot(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
+    """The same product of operands that are rounded, and then multiplied as float32."""
+    return dot_general(_rounded(x, compute_dtype), _rounded(w, compute_dtype), axes, out_sharding)
+
+
+def _rounded(x: Array, dtype: Any) -> Array:
+    """The values that an array has in a narrow dtype, in float32."""
+    if x.dtype == jnp.float32 and dtype == jnp.bfloat16:
+        return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+    # XLA takes a cast there and back for superfluous, unless a barrier is between. `reduce_precision` would make zeros
+    # of float16's subnormal numbers.
+    return (x if x.dtype == dtype else lax.optimization_barrier(x.astype(dtype))).astype(jnp.float32)
+
+
+_value = _identity("narrow_value")
+_is_y = mlir.lower_fun(lambda y, *_, **__: y, multiple_results=False)
+_is_widened = mlir.lower_fun(lambda _, x, w, **how: _widened_dot(x, w, **how), multiple_results=False)
+
+
+def _lowered_for_cpu(context: mlir.LoweringRuleContext, *operands: Any, **how: Any) -> Any:
+    """Leaves `y` unused, and so uncomputed, where the processor has no instructions for its dtype."""
+    keep = context.module_context.lowering_parameters.for_export or _processor.multiplies(how["compute_dtype"])
+    return (_is_y if keep else _is_widened)(context, *operands, **how)
+
+
+mlir.register_lowering(_value, _lowered_for_cpu, platform="cpu")
+
+
+def _jvp(primals: Any, tangents: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> tuple[Array, Any]:
+    """`dy = dx @ w + x @ dw`; what the tangent of `y` itself is does not matter."""
+    (y, x, w), (_, dx, dw) = primals, tangents
+    terms = [
+        _bilinear(*operands, axes, compute_dtype, out_sharding)
+        for operands in ((dx, w), (x, dw))
+        if not any(isinstance(operand, ad.Zero) for operand in operands)
+    ]
+    value = _value.bind(y, x, w, axes=axes, compute_dtype=compute_dtype, out_sharding=out_sharding)
+    return value, functools.reduce(jnp.add, terms) if terms else ad.Zero(jax.typeof(value).to_tangent_aval())
+
+
+ad.primitive_jvps[_value] = _jvp
+
+
+def _transposed(g: Any, y: Any, x: Any, w: Any, **how: Any) -> tuple[Any, Any, Any]:
+    """For `jax.linear_transpose` of the product: the value is linear in the one operand that is unknown."""
+    of_y = ad.Zero(y.aval)
+    if ad.is_undefined_primal(x):
+        return of_y, _gradient_of_x(g, x, w, **how), None
+    return of_y, None, _gradient_of_w(g, x, w, **how)
+
+
+ad.primitive_transposes[_value] = _transposed
+
+
+def _bilinear(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None = None) -> Array:
+    """The product as an operation that is linear in either operand, whatever their dtypes."""
+    return _product.bind(*_varying_alike(x, w), axes=axes, compute_dtype=compute_dtype, out_sharding=out_sharding)
+
+
+def _varying_alike(*arrays: Array) -> Iterable[Array]:
+    """Under `shard_map`, makes all arrays vary over the mesh axes over which any of them does."""
+    vary = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    missing = [tuple(frozenset().union(*vary) - mine) for mine in vary]
+    return [lax.pcast(a, axes, to="varying") if axes else a for a, axes in zip(arrays, missing, strict=True)]
+
+
+def _both(x: Array, w: Array, **how: Any) -> Array:
+    return _value.bind(_dot(x, w, **how), x, w, **how)
+
+
+_product = Primitive("narrow_product")
+_product.def_impl(jax.jit(_both, static_argnames=("axes", "compute_dtype", "out_sharding")))
+_product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_dot, **how))(x, w).out_avals[0])
+mlir.register_lowering(_product, mlir.lower_fun(_both, multiple_results=False))
+
+
+# dx = g @ w.T
+def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
+    del out_sharding  # that of the gradient is that of x
+    batch, w_free = len(axes.x_batch), axes.swapped.x_free(w.ndim)
+    order = (*axes.x_batch, *axes.x_free(x.aval.ndim), *(axes.x_sum[i] for i in _inverse(axes.w_sum)))
+    sharding = _explicit(x.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    axes = Axes(_last(len(w_free), g.ndim), w_free, tuple(range(batch)), axes.w_batch)
+    return jnp.transpose(_bilinear(g, w, axes, compute_dtype, sharding), _inverse(order)).astype(x.aval.dtype)
+
+
+# dw = x.T @ g
+def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
+    del out_sharding
+    batch, x_free = len(axes.x_batch), axes.x_free(x.ndim)
+    order = (*axes.w_batch, *(axes.w_sum[i] for i in _inverse(axes.x_sum)), *axes.swapped.x_free(w.aval.ndim))
+    sharding = _explicit(w.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    axes = Axes(x_free, tuple(range(batch, batch + len(x_free))), axes.x_batch, tuple(range(batch)))
+    return jnp.transpose(_bilinear(x, g, axes, compute_dtype, sharding), _inverse(order)).astype(w.aval.dtype)
+
+
+ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
+
+
+def _taylor(primals: Sequence[Array], series: Any, **how: Any) -> tuple[Array, list[Array]]:
+    """`y[k] = sum of x[i] @ w[k - i]`, for the coefficients of two power series."""
+    xs, ws = ([first, *rest] for first, rest in zip(primals[-2:], series[-2:], strict=True))
+    value, *terms = (
+        functools.reduce(jnp.add, map(functools.partial(_bilinear, **how), xs[: k + 1], ws[k::-1]))
+        for k in range(len(xs))
+    )
+    return value, terms
+
+
+jet.jet_rules[_product] = jet.jet_rules[_value] = _taylor
+
+
+def _batched(operands: Any, mapped: Any, **how: Any) -> tuple[Array, int]:
+    x, w, how, at = _moved(operands, mapped, **how)
+    return _product.bind(*_varying_alike(x, w), **how), at
+
+
+def _batched_value(operands: Any, mapped: Any, **how: Any) -> tuple[Array, int]:
+    (y, x, w), (y_axis, x_axis, w_axis) = operands, mapped
+    if x_axis is w_axis is None:  # `y` alone is, where `lax.cond` maps what comes out of one branch and not the other
+        x, x_axis = jnp.broadcast_to(x, (y.shape[y_axis], *x.shape)), 0
+    x, w, how, at = _moved((x, w), (x_axis, w_axis), **how)
+    if y_axis is None:
+        y, y_axis = jnp.broadcast_to(y, ((x if x_axis is not None else w).shape[0], *y.shape)), 0
+    return _value.bind(jnp.moveaxis(y, y_axis, at), x, w, **how), at
+
+
+batching.primitive_batchers[_product] = _batched
+batching.primitive_batchers[_value] = _batched_value
+
+
+def _moved(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Any:
+    """A product of mapped operands as one product, and the place of the mapped axis in its result.
+
+    Where both are mapped, the mapped axes lead the batch's; where one is, its own is one of its free axes.
+    """
+    (x, w), (x_axis, w_axis) = operands, mapped
+    x = x if x_axis is None else jnp.moveaxis(x, x_axis, 0)
+    w = w if w_axis is None else jnp.moveaxis(w, w_axis, 0)
+    in_x, in_w = int(x_axis is not None), int(w_axis is not None)
+    x_sum, w_sum, x_batch, w_batch = (
+        tuple(axis + shift for axis in group) for group, shift in zip(axes, (in_x, in_w, in_x, in_w), strict=True)
+    )
+    if in_x and in_w:
+        x_batch, w_batch = (0, *x_batch), (0, *w_batch)
+    axes = Axes(x_sum, w_sum, x_batch, w_batch)
+    at = 0 if in_x and in_w else len(x_batch) + (0 if in_x else len(axes.x_free(x.ndim)))
+    if out_sharding is not None:
+        spec = list(out_sharding.spec)
+        spec.insert(at, jax.typeof(x if in_x else w).sharding.spec[0])
+        out_sharding = NamedSharding(out_sharding.mesh, PartitionSpec(*spec))
+    return x, w, {"axes": axes, "compute_dtype": compute_dtype, "out_sharding": out_sharding}, at
+
+
+def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
+    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
+
+    Of an array that is on no mesh, every device of this one holds the whole.
+    """
+    if AxisType.Explicit not in mesh.axis_types:
+        return None
+    spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _inverse(order: Sequence[int]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+def _last(count: int, rank: int) -> tuple[int, ...]:
+    return tuple(range(rank - count, rank))

@@ -1,0 +1,202 @@
+"""Cells as numbers, truth values or text; a gap is NaN or null.
+
+A cell is a gap if it is empty or one of the table's `gaps`, whatever its case; spaces around it do not count.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from densefn.data.table import DataError, Table
+
+LARGEST = float(np.finfo(np.float32).max)
+
+_TIME = r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[ap]\.?m\.?)?( ?(z|utc|gmt|[+-]\d\d:?\d\d))?"
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DAY = (
+    r"((mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    rf"|\d{{1,2}}\.?[ -]{_MONTH},?[ -]\d{{2,4}}"
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}})"
+)
+_DATE = re.compile(rf"{_DAY}([t ,]+{_TIME})?|{_TIME}", re.IGNORECASE)
+_SIGNS = "$€£¥%‰°"
+_MARKED = re.compile(
+    rf"[-+]?[{_SIGNS}]? ?[-+]?\d[\d.,' ]*([{_SIGNS}]| [a-zµ{_SIGNS}]{{1,4}}|[kmc]?m|[km]?g|lbs?)?", re.IGNORECASE
+)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf")
+_WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
+_CODE = re.compile(r"0\d+|-?\d{16,}")
+_FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
+
+
+def numbers(table: Table, name: str) -> np.ndarray:
+    """A column as float64 `[rows]`, with NaN in the gaps.
+
+    Raises:
+      DataError: at a cell that holds no number, or one that is infinite or beyond float32.
+    """
+    series = table.series(name)
+    if series.dtype == pl.String:
+        values = _parsed(table, name)
+    elif series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+        values = series.cast(pl.Float64).to_numpy().astype(np.float64)
+    else:
+        raise _unusable(table, name)
+    if gaps := [float(gap) for gap in table.gaps if _NUMBER.fullmatch(gap)]:
+        same = np.float32 if series.dtype == pl.Float32 else np.float64
+        values = np.where(np.isin(values, np.array(gaps, same).astype(np.float64)), np.nan, values)
+    beyond = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(beyond):
+        got = str(series[int(beyond[0])])[:40]
+        raise table.error(int(beyond[0]), name, f"expected a finite number, of float32, got {got}")
+    return values
+
+
+def text(table: Table, name: str) -> pl.Series:
+    """A column as text, with null in the gaps; numbers are written as `canonical` does it."""
+    series = table.series(name)
+    if series.dtype.is_float():
+        return canonical(numbers(table, name))
+    is_text = series.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean)
+    if not (is_text or series.dtype.is_integer()):
+        raise _unusable(table, name)
+    cells = series.cast(pl.String).to_list()
+    contents = {cell: _content(table, cell) for cell in set(cells)}
+    return pl.Series([contents[cell] for cell in cells], dtype=pl.String)
+
+
+def _content(table: Table, cell: str | None) -> str | None:
+    content = "" if cell is None else content_of(cell)
+    return None if not content or content.lower() in table.gaps else content
+
+
+def content_of(cell: str) -> str:
+    """A cell without the spaces around it, 1.0 as 1."""
+    return _WHOLE.sub(r"\1", cell.strip())
+
+
+def _parsed(table: Table, name: str) -> np.ndarray:
+    """The numbers in a column of text.
+
+    An operation of Polars on a series takes 0.1 ms, however short the series is, except for casts: so tables of many
+    columns take one cast, and Python looks at the few cells of which it makes no number.
+    """
+    series = table.series(name)
+    values = series.cast(pl.Float64, strict=False).to_numpy()
+    rest = np.flatnonzero(np.isnan(values))
+    if not len(rest):
+        return values
+    cells = series.to_list()
+    contents = pl.Series([_content(table, cells[row]) for row in rest], dtype=pl.String)
+    parsed = contents.cast(pl.Float64, strict=False)
+    for row, content, number in zip(rest, contents, parsed, strict=True):
+        if content is not None and (number is None or math.isnan(number)):
+            raise table.error(int(row), name, f"expected a number, got {short(content)}")
+    values = values.copy()
+    values[rest] = parsed.to_numpy()
+    return values
+
+
+def flags(table: Table, name: str) -> np.ndarray:
+    """A column of true and false, or 1 and 0, as float64 `[rows]` of 1 and 0 with NaN in the gaps."""
+    cells = text(table, name).to_list()
+    values = np.array([math.nan if cell is None else _FLAGS.get(cell.lower(), math.inf) for cell in cells])
+    wrong = np.flatnonzero(np.isinf(values))
+    if len(wrong):
+        raise table.error(wrong[0], name, f"expected true or false, got {short(cells[wrong[0]])}")
+    return values
+
+
+def canonical(values: np.ndarray) -> pl.Series:
+    """Numbers as text, whole ones without a point: the classes 1 and 1.0 are the same; NaN is null."""
+    if values.dtype.kind in "iu":  # float64 has too few digits for some of them
+        return pl.Series(list(map(str, values.tolist())), dtype=pl.String)
+    written = [None if math.isnan(v) else str(int(v)) if v.is_integer() else repr(v) for v in map(float, values)]
+    return pl.Series(written, dtype=pl.String)
+
+
+def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
+    """The place of the first number in `[rows, columns]` that is not finite in float32, if there is one."""
+    if array.min() >= -LARGEST and array.max() <= LARGEST:  # neither is so where there is a NaN
+        return None
+    row, column = np.argwhere(~(np.abs(array) <= LARGEST))[0]
+    return int(row), int(column)
+
+
+def kind(table: Table, name: str) -> str:
+    """What a column holds: "number", "flag", "text", "date", "marked" (numbers with signs or units) or "nothing".
+
+    A column of text holds numbers or dates if more than half of its cells are, those that are not being mistakes.
+    """
+    series = table.series(name)
+    if series.dtype.is_temporal():
+        return "date" if series.null_count() < len(series) else "nothing"
+    if series.dtype in (pl.Boolean, pl.String) or series.dtype.is_numeric():
+        gaps = np.isnan(series.cast(pl.Float64, strict=False).to_numpy())
+        if series.dtype != pl.String and gaps.all():
+            return "nothing"
+        if series.dtype != pl.String or not gaps.any():
+            return "flag" if series.dtype == pl.Boolean else "number"
+    return _kind_of_text(Counter(text(table, name).to_list()))
+
+
+def _kind_of_text(counts: Counter[str | None]) -> str:
+    del counts[None]
+    if not counts:
+        return "nothing"
+    cells = [cell for cell in counts if cell is not None]
+    if all(cell.lower() in ("true", "false") for cell in cells):
+        return "flag"
+    if _count(counts, [cell for cell in cells if _DATE.fullmatch(cell)]) > counts.total() / 2:
+        return "date"
+    read = pl.Series(cells, dtype=pl.String).cast(pl.Float64, strict=False).to_numpy()
+    found = _count(counts, [cell for cell, number in zip(cells, read, strict=True) if not math.isnan(number)])
+    if found > counts.total() / 2:
+        return "number"
+    return "marked" if _count(counts, filter(_MARKED.fullmatch, cells)) > counts.total() / 2 else "text"
+
+
+def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
+    return sum(counts[cell] for cell in cells)
+
+
+def are_codes(table: Table, name: str) -> bool:
+    """Whether a column holds whole numbers that float64 would not keep apart: 007 as text, or beyond 2^53."""
+    series = table.series(name)
+    if series.dtype.is_integer():
+        return beyond_float64(series.min(), series.max())
+    return series.dtype == pl.String and any(cell and _CODE.fullmatch(cell) for cell in text(table, name))
+
+
+def beyond_float64(lowest: Any, highest: Any) -> bool:
+    """Whether whole numbers between these are more than float64 keeps apart."""
+    return int(lowest) < -(2**53) or int(highest) > 2**53
+
+
+def marked(table: Table, name: str) -> tuple[int, str]:
+    """The first cell of a column that is a number with signs or a unit, and its row."""
+    return next((row, cell) for row, cell in odd(table, name) if _MARKED.fullmatch(cell))
+
+
+def odd(table: Table, name: str) -> Iterator[tuple[int, str]]:
+    """The cells of a column that are no numbers, each after its row."""
+    cells = text(table, name)
+    for row, (cell, number) in enumerate(zip(cells, cells.cast(pl.Float64, strict=False), strict=True)):
+        if cell is not None and number is None:
+            yield row, cell
+
+
+def _unusable(table: Table, name: str) -> DataError:
+    dtype = table.series(name).dtype
+    return DataError(f"{table.path}: column {name!r}: expected numbers, text, or true and false, got {dtype}")
+
+
+def short(cell: str) -> str:
+    """A cell for a message, in quotes; of a long one its beginning."""
+    return repr(cell if len(cell) <= 40 else cell[:37] + "...")

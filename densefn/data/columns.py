@@ -1,0 +1,209 @@
+"""Columns of a model's input: each says how its raw cells become numbers.
+
+A column is a value, fitted on the training rows, that is written to a run's `preparation.json` as a table whose `kind`
+is the name of its class.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+
+from densefn import _checks
+from densefn._values import Value
+from densefn.data import cells
+from densefn.data.table import Table
+
+
+class Column(Value):
+    """Base of the columns."""
+
+    tag = "kind"
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of the encoded columns."""
+
+    @property
+    def is_scaled(self) -> list[bool]:
+        """Which of the encoded columns are standardised; what is 0 or 1 is left so."""
+        return [False] * len(self.names)
+
+    @abstractmethod
+    def encode(self, table: Table) -> np.ndarray:
+        """The numbers of each row, `[rows, len(names)]`, finite.
+
+        Raises:
+          DataError: names the row of a cell that does not go with the column.
+        """
+
+
+class Number(Column):
+    """A column of numbers.
+
+    Args:
+      name: of the column.
+      fill: stands in the gaps.
+      indicator: whether a second column says where the gaps were.
+    """
+
+    name: Annotated[str, _checks.text]
+    fill: Annotated[float, _checks.number()]
+    indicator: Annotated[bool, _checks.flag] = False
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name, *[f"{self.name} missing"] * self.indicator]
+
+    @property
+    def is_scaled(self) -> list[bool]:
+        return [True, *[False] * self.indicator]
+
+    def encode(self, table: Table) -> np.ndarray:
+        return _filled(cells.numbers(table, self.name), self.fill, self.indicator)
+
+
+class Flag(Column):
+    """A column of true and false, encoded as 1 and 0.
+
+    Args:
+      name: of the column.
+      fill: stands in the gaps.
+      indicator: whether a second column says where the gaps were.
+    """
+
+    name: Annotated[str, _checks.text]
+    fill: Annotated[float, _checks.number(minimum=0, maximum=1)]
+    indicator: Annotated[bool, _checks.flag] = False
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name, *[f"{self.name} missing"] * self.indicator]
+
+    def encode(self, table: Table) -> np.ndarray:
+        return _filled(cells.flags(table, self.name), self.fill, self.indicator)
+
+
+class Category(Column):
+    """A column of categories, one-hot: a place for each level, one for gaps if they are a level, one for all others.
+
+    Args:
+      name: of the column.
+      levels: the categories that have a place.
+      gaps: whether a gap is a level too; else it counts among the others.
+    """
+
+    name: Annotated[str, _checks.text]
+    levels: Annotated[tuple[str, ...], _checks.several(_checks.text)]
+    gaps: Annotated[bool, _checks.flag] = False
+
+    @property
+    def names(self) -> list[str]:
+        return [
+            *(f"{self.name}={level}" for level in self.levels),
+            *[f"{self.name} missing"] * self.gaps,
+            f"{self.name} other",
+        ]
+
+    @property
+    def described(self) -> str:
+        """How many levels there are, with the first ones."""
+        some = ", ".join(map(cells.short, self.levels[:3])) + ", ..." * (len(self.levels) > 3)
+        count = f"{len(self.levels):,} categor{'y' if len(self.levels) == 1 else 'ies'} of text"
+        return f"{count}{f' ({some})' if some else ''}{' and gaps' * self.gaps}"
+
+    def unseen(self, table: Table) -> str:
+        """How many rows have no place but that for all others, with an example; empty if there is none."""
+        known = {*self.levels, *[None] * self.gaps}
+        found = [cell for cell in cells.text(table, self.name) if cell not in known]
+        if not found:
+            return ""
+        example = next((cells.short(cell) for cell in found if cell is not None), "a missing value")
+        return (
+            f"{table.path}: column {self.name!r}: {len(found):,} of {len(table):,} rows hold a level that training did "
+            f"not see, or too rarely, such as {example}; it counts as other"
+        )
+
+    def encode(self, table: Table) -> np.ndarray:
+        text = cells.text(table, self.name)
+        places = {level: place for place, level in enumerate(self.levels)}
+        width = len(self.names)
+        hot = np.array([places.get(cell, width - 1) for cell in text], np.intp)
+        if self.gaps:
+            hot[text.is_null().to_numpy()] = width - 2
+        encoded = np.zeros((len(hot), width), np.float32)
+        encoded[np.arange(len(hot)), hot] = 1
+        return encoded
+
+
+class Block(Column):
+    """An array of numbers, the axes after the first flattened.
+
+    Args:
+      name: of the array.
+      shape: of a row.
+      labels: the names of the numbers; None numbers them.
+      target: the number of the target's column where the array has it too: it is left out.
+    """
+
+    name: Annotated[str, _checks.text]
+    shape: Annotated[tuple[int, ...], _checks.several(_checks.whole(minimum=1))]
+    labels: Annotated[tuple[str, ...] | None, _checks.optional(_checks.several(_checks.text))] = None
+    target: Annotated[int | None, _checks.optional(_checks.integer)] = None
+
+    @property
+    def is_scaled(self) -> list[bool]:
+        return [True] * len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.labels or (f"{self.name}[{', '.join(map(str, at))}]" for at in np.ndindex(self.shape)))
+
+    def encode(self, table: Table) -> np.ndarray:
+        array = self._numbers(table)
+        flat = array.reshape(len(array), -1)
+        flat = flat.astype(np.float32 if np.can_cast(flat.dtype, np.float32) else np.float64, copy=False)
+        return checked_array(table, self.name, flat)
+
+    def _numbers(self, table: Table) -> np.ndarray:
+        if self._is_header_enough(table):
+            return np.stack([cells.numbers(table, name) for name in table.inputs], axis=1)
+        array = table.array(self.name)
+        if self.target is not None and array.ndim == 2 and array.shape[1] == self.shape[0] + 1:
+            array = np.delete(array, self.target, axis=1)
+        if array.dtype.kind not in "biuf" or (array.shape[1:] or (1,)) not in (self.shape, (int(np.prod(self.shape)),)):
+            expected = f"numbers of the shape [rows, {', '.join(map(str, self.shape))}]"
+            raise table.refused(f"{self.name}: expected {expected}, got {array.dtype} of the shape {list(array.shape)}")
+        return array
+
+    def _is_header_enough(self, table: Table) -> bool:
+        """Whether the rows are a table of as many columns, which is as good as an array."""
+        return not table.has_arrays and len(table.inputs) == np.prod(self.shape)
+
+
+COLUMNS: dict[str, type[Column]] = {cls.__name__: cls for cls in (Number, Flag, Category, Block)}
+
+
+def as_column(given: Any) -> Column:
+    """A column, or the table that describes one."""
+    if isinstance(given, Column):
+        return given
+    if isinstance(given, Mapping):
+        return _checks.described("column", COLUMNS, given, "kind")
+    raise TypeError(f"expected a table of a column, got {given!r}")
+
+
+def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
+    """The array `[rows, columns]`, if all of its numbers are finite ones of float32."""
+    if beyond := cells.beyond_float32(array):
+        row, column = beyond
+        raise table.error(row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}")
+    return array
+
+
+def _filled(values: np.ndarray, fill: float, indicator: bool) -> np.ndarray:
+    gaps = np.isnan(values)
+    filled = np.where(gaps, fill, values)
+    return np.stack([filled, gaps], axis=1) if indicator else filled[:, None]

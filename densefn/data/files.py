@@ -1,0 +1,136 @@
+"""Files of rows, by the ending of their name."""
+
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from densefn.data import arrays, header, text
+from densefn.data.table import DataError, Table, listed, shown_path
+
+
+def _read_parquet(path: Path) -> Table:
+    shown = shown_path(path)
+    try:
+        # The names of folders are no columns, as they would be with hive partitions, nor is [ a pattern.
+        with _silent():
+            rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            _refuse_too_large(shown, rows.select(pl.len()).collect().item(), len(rows.collect_schema()))
+            frame = rows.collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise DataError(f"{shown}: expected a whole Parquet file: {str(error).splitlines()[0]}") from None
+    count = _filled_rows(frame)
+    empty, frame = [*range(count + 1, len(frame) + 1)], frame.head(count)
+    if frame.is_empty():
+        raise DataError(f"{shown}: expected rows, got the shape {frame.shape}")
+    names = header.checked(shown, frame.columns, frame.get_columns())
+    columns = zip(names.kept, frame.get_columns(), strict=True)
+    kept = {name: _usual(column) for name, column in columns if name is not None}
+    notes = [*names.notes, *[f"left out at the end, as they are empty: {listed('row', empty)}"] * bool(empty)]
+    return Table(shown, kept, notes=tuple(f"{shown}: {note}" for note in notes), index=names.index)
+
+
+def _filled_rows(frame: pl.DataFrame) -> int:
+    """The number of rows without those at the end that are empty, as a table of text is read."""
+    if frame.width < 2:
+        return len(frame)
+    filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series().arg_true()
+    return filled[-1] + 1 if len(filled) else 0
+
+
+def _refuse_too_large(shown: str, rows: int, columns: int) -> None:
+    """Equal cells take next to nothing in the file: a few kilobytes may announce more rows than go into the memory."""
+    size = rows * columns * np.dtype(np.float64).itemsize
+    if size > machine_memory() / 2:
+        announced = f"{rows:,} rows of {columns:,} columns, which take {size / 2**30:,.1f} GiB"
+        raise DataError(f"{shown}: expected rows that go into half of the memory, got {announced}")
+
+
+def machine_memory() -> float:
+    """Bytes of the machine's memory; infinite if unknown."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Leaves out what is written to the error output meanwhile.
+
+    Polars panics at some files that are not whole. It raises an error of it, and writes where in Rust that was besides.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no error output
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _usual(column: pl.Series) -> pl.Series:
+    """A column of a type that other writers use for numbers and text, as these; text in Unicode's composed form."""
+    if column.dtype.is_decimal():
+        return column.cast(pl.Float64)
+    if column.dtype == pl.Binary:  # text, if it is UTF-8: some writers do not say so
+        text = column.cast(pl.String, strict=False)
+        column = column if text.null_count() > column.null_count() else text
+    return column.str.normalize("NFC") if column.dtype == pl.String else column
+
+
+_READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": text.read,
+    ".tsv": text.read,
+    ".txt": text.read,
+    ".parquet": _read_parquet,
+    ".npz": arrays.read_npz,
+    ".npy": arrays.read_npy,
+}
+
+
+def is_array(path: str | Path) -> bool:
+    """Whether the name of a file is that of arrays, not of a table."""
+    return Path(path).suffix.lower() in arrays.SUFFIXES or arrays.is_idx(Path(path))
+
+
+def read(path: str | Path) -> Table:
+    """Reads the raw rows of a file: `.csv`, `.tsv`, `.txt`, `.parquet`, `.npz`, `.npy`, or an IDX file.
+
+    Raises:
+      DataError: names the file and, where they are known, the row and the column of what is wrong.
+    """
+    path = Path(path)
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    reader = arrays.read_idx if arrays.is_idx(path) else _READERS.get(ending)
+    if reader is None or (path.suffix.lower() == ".gz" and reader not in (text.read, arrays.read_idx)):
+        endings = f"{', '.join(_READERS)}, .csv.gz, .tsv.gz or IDX"
+        raise DataError(f"{shown_path(path)}: expected a file {endings}, by the ending of its name")
+    return _opened(path, reader)
+
+
+def _opened(path: Path, reader: Callable[[Path], Table]) -> Table:
+    """What a reader makes of a file, if there is one that can be read."""
+    shown = shown_path(path)
+    try:
+        try:
+            found = path.stat().st_mode
+        except ValueError as error:  # a zero byte in it, or characters that the file system cannot write
+            raise DataError(f"{shown}: expected the path of a file: {error}") from None
+        if not stat.S_ISREG(found):
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+            raise DataError(f"{shown}: expected a file, and there is {kinds.get(stat.S_IFMT(found), 'a device')}")
+        return reader(path)
+    except FileNotFoundError:
+        raise DataError(f"{shown}: expected a file, and there is none") from None
+    except OSError as error:
+        raise DataError(f"{shown}: expected a file to read: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{shown}: expected rows that go into the memory, which they do not") from None

@@ -1,0 +1,190 @@
+"""Fitting a preparation: types from all rows of a file, every figure from its training rows alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from densefn.data import cells
+from densefn.data.columns import Block, Category, Column, Flag, Number
+from densefn.data.moments import Moments, are_constant
+from densefn.data.preparation import Preparation, encode
+from densefn.data.table import DataError, Table, blaming
+from densefn.data.target_fit import array_target, table_target
+from densefn.data.targets import Classes, Target
+from densefn.data.whole_numbers import refuse_rounded, refuse_rounded_cells
+
+_MOST_LEVELS = 1_000
+_MOSTLY = 0.95
+"""A category whose rare levels have this part of the training rows is left out."""
+
+
+class Gaps(NamedTuple):
+    """What is done about missing values.
+
+    Attributes:
+      fill: "mean" or "median", of the training rows, for numbers.
+      indicator: whether a column that has gaps in training rows is given a second one that says where.
+      rare: categories of fewer training rows than this have no place of their own.
+    """
+
+    fill: str = "mean"
+    indicator: bool = False
+    rare: int = 2
+
+
+def fit_table(
+    table: Table, train: np.ndarray, *, targets: tuple[str, ...], ignore: tuple[str, ...], categorical: tuple[str, ...],
+    task: str | None, gaps: Gaps,
+) -> Preparation:  # fmt: skip
+    """Fits the columns of a table.
+
+    Args:
+      table: all rows.
+      train: the numbers of the training rows.
+      targets: names of the target columns.
+      ignore: names of columns that are no input.
+      categorical: names of columns that are categories whatever is in them.
+      task: "classification", "regression" or None, which chooses by what the target holds.
+      gaps: what is done about missing values.
+
+    Raises:
+      DataError: names what cannot be fitted.
+    """
+    if table.has_arrays:
+        raise table.refused("expected a table, got arrays")
+    for key, names in {"target": targets, "ignore": ignore, "categorical": categorical}.items():
+        with blaming(key):
+            for name in names:
+                table.series(name)
+    with blaming("target"):
+        target = table_target(table, train, targets, task)
+    others = {*targets, *ignore}
+    inputs = [name for name in table.inputs if name not in others]
+    if not inputs:
+        raise table.refused("expected a column beside the target and those that are ignored, got none")
+    kinds = {name: "text" if name in categorical else cells.kind(table, name) for name in inputs}
+    columns, left_out = [], []
+    for name in inputs:
+        column = _column(table, train, name, kinds[name], gaps)
+        (left_out if isinstance(column, str) else columns).append(column)
+    if not columns:
+        raise table.refused(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
+    return replace(_with_scale(tuple(columns), table, train, target), left_out=tuple(left_out))
+
+
+def fit_arrays(
+    table: Table, train: np.ndarray, *, inputs: str = "x", target: str | int = "y", task: str | None = None,
+    classes: Sequence[str] | None = None, labels: Sequence[str] | None = None,
+) -> Preparation:  # fmt: skip
+    """Fits arrays; bytes are pixels, of which all have one unit, and one mean and scale.
+
+    Args:
+      table: all rows.
+      train: the numbers of the training rows.
+      inputs: the name of the array of inputs.
+      target: the name of the array of targets, or the number of their column in the array of inputs.
+      task: as of `fit_table`.
+      classes: the names of classes that are numbered from 0; None names them by what stands in the array.
+      labels: the names of the inputs; None numbers them.
+    """
+    column = target if isinstance(target, int) else None
+    name = inputs if isinstance(target, int) else target
+    with blaming("target"):
+        fitted = (
+            Classes(name, tuple(classes), "index")
+            if classes is not None
+            else array_target(table, train, name, column, task)
+        )
+    with blaming("inputs"):
+        array = table.array(inputs)
+        refuse_rounded(table, inputs, array, "", but=column)
+    shape = array.shape[1:] or (1,)
+    if column is not None:
+        shape = (shape[0] - 1,)
+        column %= array.shape[1]
+    if 0 in shape:
+        raise table.refused(f"{inputs}: expected columns beside the target, got the shape {list(array.shape)}")
+    block = Block(inputs, shape, None if labels is None else tuple(labels), column)
+    return _with_scale((block,), table, train, fitted, is_one_unit=array.dtype == np.uint8)
+
+
+def _with_scale(
+    columns: tuple[Column, ...], table: Table, train: np.ndarray, target: Target, *, is_one_unit: bool = False
+) -> Preparation:
+    """Fits mean and scale of the columns, or of all of them together, in one pass over the file, which checks it."""
+    is_scaled = np.array([flag for column in columns for flag in column.is_scaled])
+    is_train = np.zeros(len(table), bool)
+    is_train[train] = True
+    found = Moments()
+    for place, part in table.parts(len(is_scaled)):
+        values = encode(columns, part)[is_train[place]]
+        found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
+    if are_constant(found.lowest, found.highest).all():
+        raise table.refused("expected inputs that differ, and all training rows have the same")
+    mean, scale = found.mean_and_scale()
+    mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
+    return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
+
+
+def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column | str:
+    """The column; or why it says nothing of the training rows."""
+    with blaming("ignore"):
+        if kind == "date":
+            raise table.error(
+                0, name, "this column holds dates, which are no numbers; write what matters of them in columns of "
+                f"their own (a year, days since the first), and put {name!r} in data.ignore",
+            )  # fmt: skip
+        if kind == "marked":
+            row, cell = cells.marked(table, name)
+            raise table.error(
+                row, name, f"expected a number, got {cell!r}; write it without signs, units and commas, as 1234.5; or "
+                f"name {name!r} in data.categorical if these are categories, or in data.ignore",
+            )  # fmt: skip
+        if kind == "nothing":
+            raise table.refused(f"column {name!r}: every row's value is missing; put it in data.ignore")
+    if kind == "text":
+        with blaming("categorical" if table.series(name).dtype.is_numeric() else "ignore"):
+            return _category(table, train, name, gaps.rare)
+    try:
+        values = (cells.numbers if kind == "number" else cells.flags)(table, name)[train]
+    except DataError as error:
+        hint = (
+            f"{name!r} is taken for numbers; name the cell in data.missing_values if it is a gap, or the column in "
+            "data.categorical or data.ignore"
+        )
+        raise DataError(f"{error}; {hint}") from None
+    with blaming("ignore"):
+        refuse_rounded_cells(table, name, values, ", or put the column in data.categorical or data.ignore")
+    present = values[~np.isnan(values)]
+    if not len(present):
+        raise table.refused(f"column {name!r}: every training row's value is missing; put it in data.ignore")
+    has_gaps = len(present) < len(values)
+    indicator = gaps.indicator and has_gaps
+    if are_constant(present.min(), present.max()) and not indicator:
+        return _said_constant(name, "the same or missing" if has_gaps else "the same", len(values))
+    if kind == "flag":
+        return Flag(name, float(present.mean()), indicator)
+    return Number(name, float(np.median(present) if gaps.fill == "median" else present.mean()), indicator)
+
+
+def _said_constant(name: str, what: str, rows: int) -> str:
+    return f"column {name!r}: {what} in all {rows:,} training rows; left out"
+
+
+def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category | str:
+    """The column; or why it is left out: (nearly) all of the training rows have one place."""
+    counts = Counter(cells.text(table, name)[train])
+    levels = sorted(cell for cell, count in counts.items() if cell is not None and count >= rare)
+    if len(levels) > _MOST_LEVELS:
+        raise table.refused(
+            f"column {name!r}: expected at most {_MOST_LEVELS:,} categories, got {len(levels):,}; put it in "
+            "data.ignore, or raise data.rare"
+        )
+    if len(counts) == 1:
+        return _said_constant(name, "the same", len(train))
+    if sum(count for count in counts.values() if count < rare) >= _MOSTLY * len(train):
+        return f"column {name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
+    return Category(name, tuple(levels), counts[None] >= rare)

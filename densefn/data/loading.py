@@ -1,0 +1,131 @@
+"""From a section [data] to rows, split and prepared: on the device, or streamed from a file too large for it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from densefn._values import Problem, TableError
+from densefn.data import files
+from densefn.data.preparation import Preparation
+from densefn.data.rows import Rows, Stream, on_device
+from densefn.data.section import Data
+from densefn.data.table import DataError, Table, blaming
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows in two parts.
+
+    Attributes:
+      train: to fit; in the order in which they were drawn.
+      validation: held out.
+      preparation: made them of the raw rows.
+      fingerprint: SHA-256 of all rows as the model takes them, inputs and targets, in the order of their file.
+      notes: what was decided about the files on the reader's behalf, a line each.
+    """
+
+    train: Rows | Stream
+    validation: Rows | Stream
+    preparation: Preparation
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the rows stay in their file."""
+        return isinstance(self.train, Stream)
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes, or None for a regression."""
+        return None if self.preparation.classes is None else len(self.preparation.classes)
+
+    @property
+    def features(self) -> int:
+        """The number of columns of `x`."""
+        return self.train.features
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs that a model of these rows has."""
+        return self.classes or self.train.y.shape[-1]
+
+
+def load(settings: Data) -> Dataset:
+    """Loads a data set, splits it, and prepares both parts with what the training rows say.
+
+    Raises:
+      TableError: names the file, the row and the column of what is wrong, and the key of [data].
+    """
+    try:
+        table = settings.read()
+        with blaming("validation"):
+            own = settings.read_validation()
+        indices = _split(table, settings) if own is None else (np.arange(len(table)),)
+        preparation = settings.fit(table, indices[0])
+        digest = hashlib.sha256()
+        make = _stream if settings.streams(_size(preparation, table, own), _memory()) else _held
+        train, *rest = make(digest, preparation, table, *indices)
+        if own is not None:
+            with blaming("validation"):
+                rest = make(digest, preparation, own, np.arange(len(own)))
+    except DataError as error:
+        raise TableError([Problem(("data", error.key), str(error))]) from None
+    notes = [*table.notes, *preparation.left_out, *settings.notes(preparation)]
+    if own is not None:
+        notes += [*own.notes, *preparation.unseen(own)]
+    return Dataset(train, rest[0], preparation, digest.hexdigest(), tuple(dict.fromkeys(notes)))
+
+
+def described(settings: Data, dataset: Dataset) -> str:
+    """The rows in a line: how many, of how many features, and what is learned of them."""
+    preparation, width = dataset.preparation, dataset.features
+    features = f"{width:,} feature{'s' * (width > 1)}"
+    if preparation.columns[1:]:
+        features = f"{len(preparation.columns)} columns as {features}"
+    kind = f"classification, {dataset.classes} classes" if dataset.classes else "regression"
+    train, held_out = len(dataset.train.y), len(dataset.validation.y)
+    return (
+        f"{settings.title}: {train:,} rows to train, {held_out:,} held out; {features}; "
+        f"target {', '.join(preparation.targets)}: {kind}{'; streamed from the file' * dataset.is_streamed}"
+    )
+
+
+def _split(table: Table, settings: Data) -> tuple[np.ndarray, np.ndarray]:
+    if len(table) < 2:
+        raise table.refused("expected at least two rows, one to train and one to hold out, got one")
+    order = np.random.default_rng(settings.seed).permutation(len(table))
+    held_out = min(max(round(len(table) * settings.validation_fraction), 1), len(table) - 1)
+    return order[held_out:], order[:held_out]
+
+
+def _held(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+    x, y = preparation.inputs(table), preparation.labels(table)
+    digest.update(x)
+    digest.update(y)
+    return [on_device(x[index], y[index]) for index in indices]
+
+
+def _stream(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+    for _, some in table.parts(len(preparation.features)):
+        digest.update(preparation.inputs(some))  # raises here, not hours later, at a cell that cannot be used
+    y = preparation.labels(table)
+    digest.update(y)
+    return [Stream(table, index, y[index], preparation) for index in indices]
+
+
+def _size(preparation: Preparation, *tables: Table | None) -> int:
+    """Bytes of the inputs of all rows."""
+    rows = sum(len(table) for table in tables if table is not None)
+    return rows * len(preparation.features) * np.dtype(np.float32).itemsize
+
+
+def _memory() -> float:
+    """Bytes of memory of the device, or of the machine where the device is its processor; infinite if unknown."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics:
+        return statistics["bytes_limit"]
+    return files.machine_memory()

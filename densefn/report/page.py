@@ -1,0 +1,182 @@
+"""The page that compares runs, with all that it needs in one file; the page of one run is the comparison of one."""
+
+import html
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from string import Template
+
+from densefn import _disk
+from densefn.report import plot, tables
+from densefn.report.plot import Panel
+from densefn.report.reading import Row, Run, read_all
+from densefn.training.diagnostics import histogram
+from densefn.training.folder import CURVES, REPORT
+
+# More panels of a kind than this are too long to look through.
+MOST_PANELS = 24
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c2530; --paper: #ffffff; --line: #d5dbe2; --soft: #f3f5f8;
+  --heat: 65%; $light }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181d; --line: #39414b; --soft: #1e242b;
+  --heat: 45%; $dark } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; padding: 1rem;
+  max-width: 72rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; } h3 { font-size: 1rem; }
+.wide { overflow-x: auto; }
+.panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
+figure { margin: 0; } svg { display: block; width: 100%; height: auto; }
+.key { list-style: none; padding: .4rem 0; margin: .5rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem;
+  position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); font-size: .9rem; }
+.key svg { display: inline-block; width: 2rem; height: .6rem; margin-right: .4rem; }
+table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
+th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; } td { white-space: normal; max-width: 22rem; }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.heat { font-size: .8rem; } .heat caption { text-align: left; padding-bottom: .4rem; }
+.heat td, .heat th { padding: .25rem .45rem; text-align: right; border: 0; font-variant-numeric: tabular-nums; }
+.heat td[style] { background: color-mix(in srgb, var(--c0) calc(var(--share) * var(--heat)), var(--paper));
+  min-width: 1.6rem; text-align: center; }
+.heat .none { opacity: .6; }
+.heat th { max-width: 9rem; overflow: hidden; text-overflow: ellipsis; } .heat th[scope=col] { vertical-align: bottom;
+  text-align: center; }
+pre { background: var(--soft); padding: .7rem .9rem; border-radius: 6px; overflow-x: auto; font-size: .85rem; }
+summary { cursor: pointer; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
+
+
+def write_own(folder: Path) -> None:
+    """Writes `report.html` and `curves.png` into the folder of a run."""
+    runs = read_all([folder])
+    _disk.replace(folder / CURVES, plot.png(curves(runs)))
+    _disk.replace(folder / REPORT, page(runs).encode())
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The page that compares runs."""
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared"
+    body = [f"<h2>{html.escape(heading)}</h2>\n{content}" for heading, content in _sections(runs) if content]
+    shows = f"<p>{html.escape(runs[0].config.get('shows', ''))}</p>" if len(runs) == 1 else _key(runs)
+    return _PAGE.substitute(
+        title=html.escape(title),
+        light=" ".join(f"--c{i}: {c};" for i, c in enumerate(plot.COLORS)),
+        dark=" ".join(f"--c{i}: {c};" for i, c in enumerate(plot.DARK)),
+        body="\n".join([shows, *body]),
+    )
+
+
+def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    yield "Result", tables.final(runs)
+    if len(runs) > 1:
+        yield "What differs in the configs", tables.differences(runs)
+    yield "What was made of the rows", _each([run for run in runs if run.notes], runs, _notes)
+    yield "Curves", _panels(curves(runs))
+    confused = [run for run in runs if run.confusion]
+    yield "Confusion of the validation rows", _each(confused, runs, tables.confusion)
+    yield "Residuals of the validation rows", _panels(list(_residuals(runs)))
+    yield "Gradient norms", _panels(_gradients(runs))
+    yield "Weights", _panels(_histograms(runs, "weights", "weight"))
+    yield "Outputs of the layers on validation rows", _panels(_histograms(runs, "outputs", "output"))
+    yield "Model", _each([run for run in runs if run.model], runs, tables.model)
+    yield "Config", _each(runs, runs, lambda run: f"<pre>{html.escape(run.text)}</pre>")
+
+
+def _each(chosen: Sequence[Run], runs: Sequence[Run], draw: Callable[[Run], str]) -> str:
+    """What there is of each run, to unfold where there are several."""
+    if len(runs) == 1:
+        return "".join(map(draw, chosen))
+    return "\n".join(f"<details><summary>{html.escape(run.name)}</summary>{draw(run)}</details>" for run in chosen)
+
+
+def _notes(run: Run) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in run.notes)}</ul>"
+
+
+def _key(runs: Sequence[Run]) -> str:
+    """Which color and line is which run."""
+    patterns = ("", "4 2", "1 1.5")
+    items = []
+    for number, run in enumerate(runs):
+        pattern = patterns[number // len(plot.COLORS) % len(patterns)]
+        line = f'<line x1="0" y1="3" x2="20" y2="3" stroke="var(--c{number % len(plot.COLORS)})" stroke-width="2.4"'
+        dashes = f' stroke-dasharray="{pattern}"' * bool(pattern)
+        items.append(
+            f'<li><svg viewBox="0 0 20 6" aria-hidden="true">{line}{dashes}/></svg>{html.escape(run.name)}</li>'
+        )
+    return f'<ul class="key">{"".join(items)}</ul>'
+
+
+def _panels(panels: Sequence[Panel]) -> str:
+    if not panels:
+        return ""
+    drawn = "\n".join(f"<figure>{plot.svg(panel)}</figure>" for panel in panels[:MOST_PANELS])
+    more = f"<p>{len(panels) - MOST_PANELS} more are left out.</p>" * (len(panels) > MOST_PANELS)
+    return f'<div class="panels">\n{drawn}\n</div>{more}'
+
+
+def curves(runs: Sequence[Run]) -> list[Panel]:
+    """A panel a loss or metric."""
+    return [plot.curves(name, _against_epoch(runs, _value_of(name))) for name in tables.measured(runs)]
+
+
+def _gradients(runs: Sequence[Run]) -> list[Panel]:
+    """A panel a parameter, with the same axis in all, so that layers compare as well as runs."""
+    paths = dict.fromkeys(path for run in runs for row in run.metrics for path in row.get("gradient_norms", {}))
+    lines = {path: _against_epoch(runs, _norm_of(path)) for path in paths}
+    norms = [value for each in lines.values() for _, values in each.values() for value in values]
+    positive = [value for value in norms if math.isfinite(value) and value > 0]
+    limits = (min(positive) / 1.5, max(positive) * 1.5) if positive else None
+    return [plot.curves(path, each, limits=limits) for path, each in lines.items()]
+
+
+def _norm_of(path: str) -> Callable[[Row], float | None]:
+    return lambda row: row.get("gradient_norms", {}).get(path)
+
+
+def _value_of(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row.get(name)
+
+
+def _against_epoch(runs: Sequence[Run], value_of: Callable[[Row], float | None]) -> plot.Lines:
+    lines = {}
+    for number, run in enumerate(runs):
+        points = [(row["epoch"], value) for row in run.metrics if (value := value_of(row)) is not None]
+        if points:
+            epochs, values = zip(*points, strict=True)
+            lines[number] = (epochs, values)
+    return lines
+
+
+def _histograms(runs: Sequence[Run], kind: str, what: str) -> list[Panel]:
+    paths = dict.fromkeys(path for run in runs for path in run.histograms.get(kind, {}))
+    panels = []
+    for path in paths:
+        found = {number: run.histograms.get(kind, {}).get(path) for number, run in enumerate(runs)}
+        panels.append(plot.steps(path, {number: each for number, each in found.items() if each}, what))
+    return panels
+
+
+def _residuals(runs: Sequence[Run]) -> Iterator[Panel]:
+    """For each target, predicted against actual values of each run and a histogram of the differences."""
+    told = {number: run.predictions for number, run in enumerate(runs) if run.predictions}
+    for name in dict.fromkeys(name for each in told.values() for name in each.names):
+        columns = {number: each.column(name) for number, each in told.items() if name in each.names}
+        for number, (actual, predicted) in columns.items():
+            yield plot.scatter(runs[number].name, (actual, predicted), number, name)
+        differences = {number: histogram(predicted - actual) for number, (actual, predicted) in columns.items()}
+        found = {number: each for number, each in differences.items() if each}
+        yield plot.steps(f"{name}: predicted - actual", found, name)

@@ -1,0 +1,214 @@
+"""What a run has left in its folder, as far as it is there: older and interrupted runs lack some of it."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from densefn import checkpoint
+from densefn.data import Preparation, read_preparation
+from densefn.data.table import DataError
+from densefn.summary import Summary, summary
+from densefn.training import folder as names
+from densefn.training import log
+from densefn.training.folder import FolderError, check
+from densefn.training.log import Row
+
+_OPTIONAL = (names.NOTES, names.MODEL, names.RESULT, names.CONFUSION, names.PREDICTIONS, names.HISTOGRAMS)
+
+
+class ReportError(ValueError):
+    """A folder of which no report can be made."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a regression says of validation rows.
+
+    Attributes:
+      names: of the targets.
+      targets: `[rows, targets]`, in the targets' own units.
+      predictions: of the same shape; NaN where one is not finite.
+    """
+
+    names: list[str]
+    targets: np.ndarray
+    predictions: np.ndarray
+
+    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Targets and predictions of one target, `[rows]` each."""
+        index = self.names.index(name)
+        return self.targets[:, index], self.predictions[:, index]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run to report of.
+
+    Attributes:
+      name: of the folder.
+      config: the table of its config file.
+      text: of its config file.
+      metrics: one row for each epoch, at least one; a value that is not finite is NaN.
+      kept: the row of the epoch whose model is saved; the last one of a run that is not over.
+      model: a summary of it, or None.
+      preparation: of its rows, or None.
+      confusion: how many validation rows of each class are taken for each class, or None.
+      predictions: of a regression, or None.
+      histograms: of the `weights` and the `outputs`, by path; empty where there are none.
+      notes: what was decided about the rows on the reader's behalf, a line each.
+    """
+
+    name: str
+    config: dict[str, Any]
+    text: str
+    metrics: Sequence[Row]
+    kept: Row
+    model: Summary | None
+    preparation: Preparation | None
+    confusion: list[list[int]] | None
+    predictions: Predictions | None
+    histograms: dict[str, dict[str, Any]]
+    notes: Sequence[str] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, or their numbers where the preparation is missing."""
+        named = self.preparation.classes if self.preparation else None
+        return list(named or map(str, range(len(self.confusion or []))))
+
+
+def read_all(folders: Sequence[Path]) -> list[Run]:
+    """Reads the runs in some folders, each with a name of its own: of two of the same name, the whole path.
+
+    Raises:
+      ReportError: if one is no run, or is there twice.
+    """
+    resolved = [folder.resolve() for folder in folders]
+    if len(set(resolved)) < len(resolved):
+        raise ReportError(f"expected each run once, got {' '.join(map(str, folders))}")
+    names = [folder.name for folder in resolved]
+    shown = [str(path) if names.count(path.name) > 1 else path.name for path in resolved]
+    return [read(folder, _text(name)) for folder, name in zip(folders, shown, strict=True)]
+
+
+def _text(name: str) -> str:
+    """A name as text: a byte in it that is no UTF-8 is shown as the sign for that."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def read(folder: Path, name: str) -> Run:
+    """Reads what is in a folder.
+
+    Raises:
+      ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
+    """
+    try:
+        check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
+    except FolderError as error:
+        raise ReportError(str(error)) from None
+    try:
+        text = (folder / names.CONFIG).read_text(encoding="utf-8")
+        config = _config(text)
+        metrics = _rows(folder / names.METRICS)
+        model = folder / names.MODEL
+        preparation = read_preparation(folder / names.PREPARATION)
+        return Run(
+            name,
+            config,
+            text,
+            metrics,
+            _kept(metrics, _json(folder / names.RESULT)),
+            summary(*checkpoint.describe(model)) if model.exists() else None,
+            preparation,
+            _confusion(_json(folder / names.CONFUSION), len(preparation.classes or ())),
+            _predictions(_json(folder / names.PREDICTIONS)),
+            _histograms(_json(folder / names.HISTOGRAMS)),
+            _notes(_json(folder / names.NOTES)),
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DataError) as error:
+        raise ReportError(f"{folder}: expected the files of a run that densefn wrote: {error}") from None
+
+
+def _config(text: str) -> dict[str, Any]:
+    config = tomllib.loads(text)
+    for key in ("shows", "expect"):
+        if not isinstance(config.get(key, ""), str):
+            raise TypeError(f"{names.CONFIG}: {key}: expected a text, got {config[key]!r}")
+    return config
+
+
+def _rows(path: Path) -> list[Row]:
+    rows = log.read(path)
+    if not rows:
+        raise ValueError(f"{path.name} has no epoch yet")
+    for row in rows:
+        norms = row.get("gradient_norms", {})
+        figures = {key: value for key, value in row.items() if key != "gradient_norms"}
+        if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in (figures | norms).values()):
+            raise TypeError(f"{path.name}: epoch {row['epoch']}: expected numbers, and a table of gradient_norms")
+    return rows
+
+
+def _kept(metrics: Sequence[Row], result: Row | None) -> Row:
+    if result is None:
+        return metrics[-1]
+    kept = [row for row in metrics if row["epoch"] == result["epoch"]]
+    if not kept:
+        raise ValueError(f"{names.METRICS} lacks the row of epoch {result['epoch']}, whose model is saved")
+    return kept[0]
+
+
+def _confusion(given: Any, classes: int) -> list[list[int]] | None:
+    if given is None:
+        return None
+    matrix = np.array(given)
+    if matrix.shape != (classes, classes) or matrix.dtype.kind != "i" or (matrix < 0).any():
+        raise ValueError(f"{names.CONFUSION}: expected the counts of {classes} classes for each of them")
+    return matrix.tolist()
+
+
+def _predictions(given: dict[str, Any] | None) -> Predictions | None:
+    if given is None:
+        return None
+    titles, targets, predictions = given["names"], _floats(given["targets"]), _floats(given["predictions"])
+    if not all(isinstance(title, str) for title in titles) or not (
+        targets.shape == predictions.shape == (len(targets), len(titles))
+    ):
+        raise ValueError(f"{names.PREDICTIONS}: expected names, and a row of targets and predictions of as many each")
+    return Predictions(list(titles), targets, predictions)
+
+
+def _histograms(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    for kind, each in (given or {}).items():
+        for path, histogram in each.items():
+            if not histogram:
+                continue
+            edges, counts = _floats(histogram["edges"]), _floats(histogram["counts"])
+            if not (edges.ndim == counts.ndim == 1 and len(edges) == len(counts) + 1 > 1):
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected an edge more than counts")
+            if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and np.isfinite(counts).all()):
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected edges that increase, and counts")
+    return given or {}
+
+
+def _floats(given: Any) -> np.ndarray:
+    """An array of the numbers in lists, with NaN for null; NumPy alone would take texts for numbers too."""
+    array = np.array(given)
+    if array.dtype.kind == "U":
+        raise TypeError(f"expected numbers, got {given!r:.50}")
+    return array.astype(np.float64)
+
+
+def _notes(given: list[str] | None) -> list[str]:
+    if not all(isinstance(note, str) for note in given or ()):
+        raise TypeError(f"{names.NOTES}: expected a list of texts")
+    return given or []
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,125 @@
+"""Tables of a report, as HTML: final figures, what differs between configs, confusions, the model."""
+
+import html
+import math
+from collections.abc import Sequence
+
+from densefn.report.reading import Run
+from densefn.training.config import flat, is_met
+from densefn.training.metrics import is_larger_better
+
+# More classes than this are no table to read; the most frequent confusions are listed.
+MOST_CLASSES = 32
+_MOST_CONFUSIONS = 20
+_NUMBER = ' class="number"'
+_NO_METRIC = ("epoch", "step", "seconds", "gradient_norms")
+
+
+def measured(runs: Sequence[Run]) -> list[str]:
+    """The losses and metrics that at least one of the runs reports."""
+    return list(dict.fromkeys(key for run in runs for row in run.metrics for key in row if key not in _NO_METRIC))
+
+
+def final(runs: Sequence[Run]) -> str:
+    """The figures of the epoch whose model is saved, a row a run, with the best of each column marked."""
+    names = measured(runs)
+    best = {name: _best(name, [run.kept.get(name) for run in runs]) for name in names} if len(runs) > 1 else {}
+    expected = ["expected"] if any(run.config.get("expect") for run in runs) else []
+    head = ["run", "epoch", *names, "seconds", *expected]
+    body = [
+        [
+            _head(run.name),
+            _number(run.kept["epoch"]),
+            *(_number(run.kept.get(name), marked=name in best and run.kept.get(name) == best[name]) for name in names),
+            _number(run.metrics[-1]["seconds"]),
+            *(f"<td>{html.escape(_met(run))}</td>" for _ in expected),
+        ]
+        for run in runs
+    ]
+    return table(head, body)
+
+
+def _met(run: Run) -> str:
+    expect = run.config.get("expect")
+    said = {True: "met", False: "not met", None: "not measured"}
+    return f"{expect}: {said[is_met(expect, run.kept)]}" if expect else ""
+
+
+def _best(name: str, values: Sequence[float | None]) -> float | None:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    try:
+        return (max if is_larger_better(name) else min)(finite, default=math.nan)
+    except ValueError:  # a metric that this version does not know has no direction
+        return math.nan
+
+
+def differences(runs: Sequence[Run]) -> str:
+    """The keys of the configs that are not the same in all runs, a column a run."""
+    configs = [dict(flat(run.config)) for run in runs]
+    keys = list(dict.fromkeys(key for each in configs for key in each))
+    differing = [key for key in keys if len({repr(each.get(key)) for each in configs}) > 1]
+    if not differing:
+        return "<p>The configs are the same.</p>"
+    body = [
+        [_head(key), *(f"<td>{html.escape(repr(each[key])) if key in each else '-'}</td>" for each in configs)]
+        for key in differing
+    ]
+    return table(["key", *(run.name for run in runs)], body)
+
+
+def confusion(run: Run) -> str:
+    """A heat map with the numbers, or for very many classes the most frequent confusions."""
+    matrix, names = run.confusion or [], run.classes
+    if len(matrix) > MOST_CLASSES:
+        pairs = [(n, i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
+        if not pairs:
+            return "<p>No row is taken for another class.</p>"
+        frequent = sorted(pairs, key=lambda pair: -pair[0])[:_MOST_CONFUSIONS]
+        return table(
+            ["class", "taken for", "rows"],
+            [[_head(names[i]), f"<td>{html.escape(names[j])}</td>", _number(n)] for n, i, j in frequent],
+        )
+    head = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in names)
+    body = "".join(f"<tr>{_head(names[i])}{_heat(row)}</tr>\n" for i, row in enumerate(matrix))
+    return (
+        f'<div class="wide"><table class="heat"><caption>Rows: the class; columns: what it is taken for.</caption>\n'
+        f"<tr><td></td>{head}</tr>\n{body}</table></div>"
+    )
+
+
+def _heat(row: Sequence[int]) -> str:
+    total, none = sum(row) or 1, ' class="none"'
+    return "".join(f'<td style="--share:{count / total:.3f}"{none * (not count)}>{count}</td>' for count in row)
+
+
+def model(run: Run) -> str:
+    """The layers with their outputs and parameters; nothing where the model is missing."""
+    if run.model is None:
+        return ""
+    body = []
+    for row in run.model.rows:
+        params = ", ".join(f"{name} {list(shape)}" for name, shape in row.params.items())
+        label = "&emsp;" * row.depth + html.escape(f"{row.name} {row.layer}".strip())
+        cells = [f"<td>{text}</td>" for text in (label, html.escape(str(row.output_shape)), html.escape(params))]
+        body.append([*cells, _number(row.count)])
+    body.append(["<td>total</td>", "<td></td>", "<td></td>", _number(run.model.count)])
+    return table(["layer", "output shape", "parameters", "count"], body)
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table of a row of headings and at least one row of cells that are HTML; a heading is above its numbers."""
+    columns = zip(head, body[0], strict=True)
+    headings = "".join(
+        f'<th scope="col"{_NUMBER * (_NUMBER in cell)}>{html.escape(name)}</th>' for name, cell in columns
+    )
+    rows = "".join(f"<tr>{''.join(row)}</tr>\n" for row in body)
+    return f'<div class="wide"><table>\n<tr>{headings}</tr>\n{rows}</table></div>'
+
+
+def _head(text: str) -> str:
+    return f'<th scope="row">{html.escape(text)}</th>'
+
+
+def _number(value: float | None, *, marked: bool = False) -> str:
+    shown = "-" if value is None else format(value, ",d" if isinstance(value, int) else ".4g")
+    return f"<td{_NUMBER}>{f'<strong>{shown} ★</strong>' if marked else shown}</td>"

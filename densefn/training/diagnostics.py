@@ -1,0 +1,119 @@
+"""What is inside a model while it trains and after: norms of gradients, outputs of its layers, histograms of both."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import singledispatch
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from densefn.compose import Frozen, Repeat, Residual, Sequential
+from densefn.data import Rows
+from densefn.layer import Layer, Params
+from densefn.param import name_of
+from densefn.partition import partition
+from densefn.precision import widen
+from densefn.training import loss_scale
+from densefn.training.step import Measure, State, make_objective
+
+MOST_BINS = 40
+
+
+def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], dict[str, Array]]:
+    """Makes `norms(state, rows) -> {path: norm}`: of the gradient of the loss with penalties, by parameter.
+
+    A norm is Euclidean, over all entries of the parameter; what an optimizer does to the gradient comes after it.
+    """
+    objective = make_objective(model, loss)
+
+    def norms(state: State, rows: Rows) -> dict[str, Array]:
+        _, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(*partition(model, state.params), rows)
+        leaves = jax.tree_util.tree_leaves_with_path(gradient)
+        return {name_of(path): jnp.linalg.norm(widen(leaf).ravel()) for path, leaf in leaves}
+
+    return norms
+
+
+def outputs(layer: Layer, params: Params, x: Array) -> dict[str, Array]:
+    """The outputs of the layers in a model, by path, in the order of their computation.
+
+    Paths are those of the parameters: `Residual` and `Repeat` add no name, and stand for what they hold, whose outputs
+    in a `Repeat` are stacked `[times, ...]`. A layer that holds no other and is not in a `Sequential` has the path "".
+
+    >>> from densefn import Dense, Sequential
+    >>> model = Sequential(Dense(2), "relu")
+    >>> {path: y.shape for path, y in outputs(model, model.init(jax.random.key(0), (3,)), jnp.ones((4, 3))).items()}
+    {'0': (4, 2), '1': (4, 2)}
+    """
+    return dict(_walk(layer, params, x, ""))
+
+
+@singledispatch
+def _walk(layer: Layer, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
+    yield path, layer.apply(params, x)
+
+
+@_walk.register
+def _(layer: Sequential, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
+    for name, inner in layer.named():
+        below = params.get(name, {})
+        yield from _walk(inner, below, x, f"{path}/{name}".removeprefix("/"))
+        x = inner.apply(below, x)
+
+
+@_walk.register(Residual)
+@_walk.register(Frozen)
+def _(layer: Residual | Frozen, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
+    yield from _walk(layer.body, params, x, path)
+
+
+@_walk.register
+def _(layer: Repeat, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
+    def one(x: Array, params: Params) -> tuple[Array, dict[str, Array]]:
+        return layer.body.apply(params, x).astype(x.dtype), dict(_walk(layer.body, params, x, path))
+
+    first = jax.tree.map(lambda w: w[0], params)
+    dtype = jax.eval_shape(layer.body.apply, first, x).dtype
+    _, stacked = lax.scan(one, x.astype(dtype), params, length=layer.times)
+    yield from stacked.items()
+
+
+def histogram(values: Any) -> dict[str, list[float]] | None:
+    """Counts the values of an array in bins of equal width from the least to the largest, by Rice's rule at most 40.
+
+    Returns:
+      `edges`, one more than there are `counts`; values that are not finite are in none. None if no value is finite.
+
+    >>> histogram([0.0, 1.0, float("nan")])
+    {'edges': [0.0, 0.3333333333333333, 0.6666666666666666, 1.0], 'counts': [1, 0, 1]}
+    """
+    flat = np.asarray(values).astype(np.float64).ravel()
+    finite = flat[np.isfinite(flat)]
+    if not len(finite):
+        return None
+    edges = _edges(float(finite.min()), float(finite.max()), min(MOST_BINS, math.ceil(2 * len(finite) ** (1 / 3))))
+    counts, _ = np.histogram(finite, edges)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def _edges(least: float, largest: float, bins: int) -> np.ndarray:
+    """The edges of bins of equal width, of fewer where there are not as many numbers in between.
+
+    NumPy's own fail where the width is not a number (of -1e308 to 1e308), or is 0 (of 1e26 and its neighbour).
+    """
+    if least == largest:
+        half = max(0.5, abs(least) * 2.0**-52)
+        top = np.finfo(np.float64).max
+        least, largest = max(least - half, -top), min(largest + half, top)
+    scale = 4.0 if max(-least, largest) > 1e300 else 1.0
+    return np.unique(np.linspace(least / scale, largest / scale, bins + 1) * scale)
+
+
+def arrays(model: Layer, params: Params, x: Array) -> dict[str, dict[str, Any]]:
+    """The `weights`, which are the parameters, and the `outputs` of the layers on some rows, each by path."""
+    weights = {name_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    values = jax.jit(lambda params, x: outputs(model, params, x))(params, x)
+    return jax.device_get({"weights": weights, "outputs": {path or "model": y for path, y in values.items()}})
