@@ -48,7 +48,7 @@ def pytest_collection_finish():
 
 
 # What reads compiled programs, and what trains for long, is compiled as users compile it.
-AS_USERS_COMPILE = {"cli/test_paths", "cli/test_train", "test_compose", "test_explanation"}
+AS_USERS_COMPILE = {"cli/test_paths", "test_compose", "test_explanation"}
 
 
 # The files that take longest go first, so that no worker is alone with one at the end.

@@ -16,6 +16,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from densefn.cli import main
+from tests.cli import promises
 
 CITIES = {"Oslo": 60.0, "Rome": 20.0, "Lima": -30.0}
 
@@ -127,10 +128,12 @@ def test_a_table_of_one_s_own_to_predictions_for_new_rows(densefn):
 def test_mnist(densefn):
     assert "mnist\n  MNIST: 28 x 28 pixels, ten classes" in densefn("densefn configs")
     densefn("densefn configs mnist -o mine.toml")
-    printed = densefn("densefn train mine.toml").splitlines()
+    shown = densefn("densefn train mine.toml")
+    printed = shown.splitlines()
     assert printed[0].startswith("mnist: 4,000 rows to train, 1,000 held out; 784 features; target y: classification")
     assert printed[-1].partition("(")[2].startswith("val_accuracy >= 0.94 was expected)")
     (run,) = Path("runs").iterdir()
+    promises.check("mnist", run, shown)
     matrix = np.array(json.loads((run / "confusion_matrix.json").read_text()))
     assert matrix.sum() == 1000
     accuracy = np.trace(matrix) / 1000
@@ -141,7 +144,7 @@ def test_mnist(densefn):
 
 def test_a_regression_exported_and_run_elsewhere(densefn, tmp_path):
     densefn("densefn configs early -o mine.toml")
-    densefn("densefn train mine.toml --run-dir run")
+    promises.check("early", "run", densefn("densefn train mine.toml --run-dir run"))
     metrics = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert result("run")["epoch"] == len(metrics) - 10 < 190  # the patience; early
     printed = densefn("densefn export run --format onnx")

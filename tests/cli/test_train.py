@@ -8,34 +8,41 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
 
 import chex
+import jax
 import matplotlib.image
 import pytest
 
 from densefn import Sequential, checkpoint
 from densefn.cli import main
 from densefn.training import config, loop
+from densefn.training.report import write_own
+from tests.cli.promises import CONFIGS, TRAINED_IN_PATHS, check
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
-DIGITS = str(ROOT / "configs" / "digits.toml")
+DIGITS, MOONS = (str(path) for path in CONFIGS if path.stem in ("digits", "moons"))
 
 
 def rows(run_dir):
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_reaches_what_it_promises(path, tmp_path, capsys):
-    run_dir = tmp_path / "run"
-    assert main(["train", str(path), "--run-dir", str(run_dir)]) == 0
-    settings = config.load(run_dir / "config.toml")
-    assert settings == loop.prepare(config.load(path)).config
-    assert settings.meets_expectation(rows(run_dir)[-1])
-    assert f"({settings.expect} was expected)" in capsys.readouterr().out.splitlines()[-1]
+@pytest.mark.parametrize("name", [path.stem for path in CONFIGS if path.stem not in TRAINED_IN_PATHS])
+def test_every_config_reaches_what_it_promises(name, tmp_path, capsys):
+    assert main(["train", name, "--run-dir", str(tmp_path / "run")]) == 0
+    check(name, tmp_path / "run", capsys.readouterr().out)
+
+
+def read_all(descriptor):
+    """What is written to the other end of a terminal until it is closed."""
+    with os.fdopen(descriptor, "rb", buffering=0) as terminal:
+        parts = []
+        with suppress(OSError):
+            while part := terminal.read(4096):
+                parts.append(part)
+        return b"".join(parts).decode()
 
 
 class TestRun:
@@ -45,21 +52,13 @@ class TestRun:
         """The folder of a run of 2 epochs, and what a terminal showed of it."""
         run_dir = tmp_path_factory.mktemp("runs") / "new" / "run"
         outer, inner = pty.openpty()
-        terminal = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-        with start(run_dir, 2, stdout=inner, stderr=inner, env=terminal) as process:
-            os.close(inner)
-            shown, deadline = b"", time.monotonic() + 120
-            while time.monotonic() < deadline:
-                try:
-                    part = os.read(outer, 4096)
-                except OSError:  # the other end is closed
-                    break
-                if not part:
-                    break
-                shown += part
-        os.close(outer)
-        assert process.returncode == 0
-        return run_dir, shown.decode()
+        with ThreadPoolExecutor() as pool, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TERM", "xterm")
+            patch.setenv("COLUMNS", "120")
+            shown = pool.submit(read_all, outer)
+            with os.fdopen(inner, "w") as terminal, redirect_stdout(terminal), redirect_stderr(terminal):
+                assert main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=2"]) == 0
+        return run_dir, shown.result()
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -68,6 +67,7 @@ class TestRun:
 
     def test_a_terminal_shows_a_live_bar(self, run_on_a_terminal):
         text = run_on_a_terminal[1]
+        assert text.startswith("digits: 1,438 rows to train, 359 held out; 64 features; target y")
         assert "2/2" in text
         assert "val_accuracy" in text
         assert text.count("\r") > 3
@@ -119,7 +119,9 @@ class TestRun:
         main(["train", str(run_dir / "config.toml"), "--run-dir", str(tmp_path / "other"), "--set", "train.seed=1"])
         assert (tmp_path / "other" / "model.npz").read_bytes() != (run_dir / "model.npz").read_bytes()
 
+    @pytest.mark.usefixtures("drawn")
     def test_the_report_needs_no_other_file_and_the_picture_opens(self, run_dir):
+        write_own(run_dir)
         page = (run_dir / "report.html").read_text()
         assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import", page)
         for part in ("val_accuracy", "<svg", "17,226", "learning_rate = 0.001", "kernel [64, 128]"):
@@ -131,11 +133,11 @@ class TestRun:
 def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert main(["train", DIGITS, "--set", "train.epochs=1"]) == 0
+        assert main(["train", MOONS, "--set", "train.epochs=1"]) == 0
     names = [path.name for path in (tmp_path / "runs").iterdir()]
     assert len(names) == 2
-    assert all(re.fullmatch(r"digits-\d{8}-\d{6}(-2)?", name) for name in names)
-    assert re.search(r"open runs/digits-.*/report.html", capsys.readouterr().out)
+    assert all(re.fullmatch(r"moons-\d{8}-\d{6}(-2)?", name) for name in names)
+    assert re.search(r"open runs/moons-.*/report.html", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +198,8 @@ def test_a_folder_that_holds_files_is_left_alone(tmp_path, capsys):
 
 def test_a_loss_that_diverges_is_told_and_leaves_what_was_done(tmp_path, capsys):
     run_dir = tmp_path / "run"
-    sets = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30", "--set", "train.epochs=9"]
-    assert main(["train", DIGITS, "--run-dir", str(run_dir), *sets]) == 1
+    sets = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e38", "--set", "train.epochs=9"]
+    assert main(["train", MOONS, "--run-dir", str(run_dir), *sets]) == 1
     assert re.search(
         r"the loss is (nan|inf) in epoch 1; try a smaller optimizer.learning_rate", capsys.readouterr().err
     )
@@ -212,17 +214,19 @@ def test_training_without_its_packages_says_how_to_install_them(monkeypatch, cap
     assert "pip install 'densefn[train]'" in capsys.readouterr().err
 
 
-def start(run_dir, epochs, **options):
-    command = [sys.executable, "-m", "densefn", "train", DIGITS]
-    command += ["--run-dir", str(run_dir), "--set", f"train.epochs={epochs}"]
-    return subprocess.Popen(command, text=True, **options)
+def start(run_dir, **options):
+    """A process that trains until it is ended, compiled as the tests are: so its bits are those of a run in them."""
+    command = [sys.executable, "-m", "densefn", "train", MOONS, "--run-dir", str(run_dir)]
+    command += ["--set", "train.epochs=100000"]
+    compiled = {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(jax.config.read("jax_disable_most_optimizations"))}
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env={**os.environ, **compiled}, **options)
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path):
     run_dir = tmp_path / "run"
-    with start(run_dir, 100_000, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with start(run_dir, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("digits: 1,438 rows to train, 359 held out; 64 features; target y")
+        assert process.stdout.readline().startswith("two_moons: 800 rows to train, 200 held out; 2 features; target y")
         assert process.stdout.readline().startswith("epoch 1/100000")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -236,8 +240,8 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
 
 def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
     whole, run_dir = tmp_path / "whole", tmp_path / "run"
-    assert main(["train", DIGITS, "--run-dir", str(whole), "--set", "train.epochs=40"]) == 0
-    with start(run_dir, 100_000, stdout=subprocess.PIPE) as process:
+    assert main(["train", MOONS, "--run-dir", str(whole), "--set", "train.epochs=40"]) == 0
+    with start(run_dir) as process:
         assert process.stdout is not None
         for _ in range(20):
             process.stdout.readline()
@@ -254,7 +258,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
 
 def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
     run_dir = tmp_path / "run"
-    main(["train", DIGITS, "--run-dir", str(run_dir), "--set", "train.epochs=2"])
+    main(["train", MOONS, "--run-dir", str(run_dir), "--set", "train.epochs=2"])
     capsys.readouterr()
 
     def refused(*arguments):
