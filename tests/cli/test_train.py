@@ -18,8 +18,8 @@ import pytest
 
 from densefn import Sequential, checkpoint
 from densefn.cli import main
+from densefn.report import write_own
 from densefn.training import config, loop
-from densefn.training.report import write_own
 from tests.cli.promises import CONFIGS, TRAINED_IN_PATHS, check
 
 DIGITS, MOONS = (str(path) for path in CONFIGS if path.stem in ("digits", "moons"))
@@ -70,7 +70,7 @@ class TestRun:
         assert text.startswith("digits: 1,438 rows to train, 359 held out; 64 features; target y")
         assert "2/2" in text
         assert "val_accuracy" in text
-        assert text.count("\r") > 3
+        assert text.count("\r\x1b[2K") > 3
 
     def test_leaves_its_files_and_no_others(self, run_dir):
         assert sorted(path.name for path in run_dir.iterdir()) == [
