@@ -12,9 +12,11 @@ from densefn.checkpoint import load as load
 from densefn.checkpoint import save as save
 from densefn.compose import Frozen as Frozen
 from densefn.compose import Function as Function
+from densefn.compose import Remat as Remat
 from densefn.compose import Repeat as Repeat
 from densefn.compose import Residual as Residual
 from densefn.compose import Sequential as Sequential
+from densefn.compose import register as register
 from densefn.constraints import MaxNorm as MaxNorm
 from densefn.constraints import MinMaxNorm as MinMaxNorm
 from densefn.constraints import NonNeg as NonNeg
@@ -23,6 +25,7 @@ from densefn.convert import convert as convert
 from densefn.dense import Dense as Dense
 from densefn.einsum import Einsum as Einsum
 from densefn.explanation import explain as explain
+from densefn.group import Group as Group
 from densefn.initializers import Constant as Constant
 from densefn.initializers import GlorotNormal as GlorotNormal
 from densefn.initializers import GlorotUniform as GlorotUniform

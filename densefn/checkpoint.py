@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from densefn import _archive, _disk
 from densefn._archive import Archive, ArchiveError
-from densefn.layer import InputShape, Layer, Shape
+from densefn.layer import InputShape, Layer, Shape, is_shape
 from densefn.param import name_of
 from densefn.serialize import from_dict, to_dict
 from densefn.summary import summary
@@ -142,7 +142,8 @@ def _check_counts(description: Any) -> None:
 
 def _check_shapes(layer: Layer, shape: Shape) -> Shape:
     """Checks what the layers give for an example; returns the shape of the input."""
-    for each in (shape, *(row.output_shape for row in summary(layer, shape).rows)):
+    given = [row.output_shape for row in summary(layer, shape).rows]
+    for each in (shape, *jax.tree.leaves(given, is_leaf=is_shape)):
         if math.prod(size or 1 for size in each) > MOST_NUMBERS:
             got = textwrap.shorten(str(each), 100)
             raise ValueError(f"expected layers that give at most {MOST_NUMBERS:,} numbers, got the shape {got}")

@@ -5,17 +5,17 @@ no name: the parameters of `Residual(body)` are those of `body`, value for value
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from densefn import _checks, activations, param
+from densefn import _checks, _values, activations, param
 from densefn._errors import LayerTypeError, LayerValueError, at
 from densefn._values import Problem, TableError, fields
 from densefn.activations import AnyActivation
@@ -62,6 +62,15 @@ def as_layers(given: Any) -> tuple[Layer, ...]:
 
 
 _ALayer = Annotated[Layer, as_layer]
+# Those of JAX's policies that need no arguments.
+_POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
+
+
+def _name(given: Any) -> str:
+    name = _checks.text(given)
+    if not name or "/" in name:
+        raise ValueError(f"expected a name without '/', got {given!r}")
+    return name
 
 
 class Function(Layer):
@@ -86,23 +95,34 @@ class Function(Layer):
         return Output(value, jnp.zeros((), jnp.float32))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        # An axis of unknown size keeps or changes the function's output; trial sizes tell which axes depend on it.
-        shape = self.shape(input_shape)
-        first, *others = (self._trial(shape, size) for size in (2, 3, 120))
-        return tuple(n if all(n == m for m in rest) else None for n, *rest in zip(first, *others, strict=True))
+        return open_axes(self.shape(input_shape), lambda x: self.forward({}, x).value)
 
-    def _trial(self, shape: Shape, size: int) -> tuple[int, ...]:
+
+def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:
+    """The shape of what a function returns for an input of a shape with open entries, which its output may have too.
+
+    An entry of unknown size keeps or changes the function's output; trial sizes tell which entries depend on it.
+    """
+
+    def trial(size: int) -> Any:
         x = jax.ShapeDtypeStruct(tuple(size if n is None else n for n in shape), jnp.float32)
-        return jax.eval_shape(lambda x: self.forward({}, x).value, x).shape
+        return jax.eval_shape(function, x)
+
+    def closed(first: Any, *others: Any) -> Shape:
+        sizes = zip(first.shape, *(other.shape for other in others), strict=True)
+        return tuple(n if all(n == m for m in rest) else None for n, *rest in sizes)
+
+    return jax.tree.map(closed, *map(trial, (2, 3, 120)))
 
 
 class Sequential(Layer):
     """Layers one after the other; only the first is told the shape of its input.
 
     Args:
-      *given: layers and functions of one array, or one list of them. The parameters of the i-th are under `str(i)`;
-        a layer without parameters has no entry.
+      *given: layers and functions of one array, one list of them, or one dict from names to them. The parameters of the
+        i-th are under its name, or under `str(i)`; a layer without parameters has no entry.
       layers: the same list by name, as `dataclasses.replace` gives it.
+      names: of the layers, each its own and without `/`; None is "0", "1", ...
 
     >>> model = Sequential(Dense(512, "relu"), Dense(10), "softmax")
     >>> params = model.init(jax.random.key(0), (None, 784))
@@ -110,25 +130,62 @@ class Sequential(Layer):
     {'0': {'bias': (512,), 'kernel': (784, 512)}, '1': {'bias': (10,), 'kernel': (512, 10)}}
     >>> model.apply(params, jnp.ones((2, 784))).shape
     (2, 10)
+
+    A model has a length, is iterated over, and has its layers by place, name and slice. A slice keeps the names:
+
+    >>> named = Sequential({"encoder": Dense(8, "relu"), "head": Dense(2)})
+    >>> named["head"], len(named), named[:1]
+    (Dense(units=2), 2, Sequential({'encoder': Dense(units=8, activation='relu')}))
     """
 
     layers: Annotated[tuple[Layer, ...], as_layers]
+    names: Annotated[tuple[str, ...] | None, _checks.optional(_checks.several(_name))] = None
 
-    def __init__(self, *given: Any, layers: Any = ()):
+    def __init__(self, *given: Any, layers: Any = (), names: Any = None):
+        if len(given) == 1 and isinstance(given[0], Mapping) and any(isinstance(v, Layer) for v in given[0].values()):
+            names, given = tuple(given[0]), tuple(given[0].values())
         listed = len(given) == 1 and isinstance(given[0], list | tuple)
         object.__setattr__(self, "layers", given[0] if listed else given or layers)
+        object.__setattr__(self, "names", names)
         self.__post_init__()
+
+    def check_together(self) -> None:
+        names = self.names
+        if names is None:
+            return
+        if len(names) != len(self.layers) or len(set(names)) != len(names):
+            raise ValueError(
+                f"Sequential: names: expected a name of its own for each of {len(self.layers)} layers, got {names!r}"
+            )
+        if names == tuple(map(str, range(len(names)))):
+            object.__setattr__(self, "names", None)
 
     @classmethod
     def from_fields(cls, **stored: Any) -> "Sequential":
-        return cls(*stored["layers"])
+        return cls(*stored["layers"], names=stored.get("names"))
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        if self.names is None:
+            return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"Sequential({dict(self.named())!r})"
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: int | slice | str) -> Layer:
+        """One layer, by its place or its name; or those of a slice, which keep the names of their parameters."""
+        if isinstance(index, str):
+            return _values.find(dict(self.named()), index, "layer")
+        if isinstance(index, slice):
+            return Sequential(dict(list(self.named())[index]))
+        return self.layers[index]
 
     def named(self) -> Iterator[tuple[str, Layer]]:
         """The layers with the names under which their parameters are kept."""
-        return ((str(index), layer) for index, layer in enumerate(self.layers))
+        return zip(self.names or map(str, range(len(self.layers))), self.layers, strict=True)
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         declared = {}
@@ -148,13 +205,14 @@ class Sequential(Layer):
     def shape(self, given: InputShape) -> Shape:
         if not self.layers:
             return self.entries(given)
-        with at("0"):
-            return self.layers[0].shape(given)
+        name, first = next(self.named())
+        with at(name):
+            return first.shape(given)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         self.keys(params)
         for name, layer in self.named():
-            with at(name):
+            with at(name), jax.named_scope(name):
                 x = layer.apply(params.get(name, {}), x)
         return jnp.asarray(x)
 
@@ -162,7 +220,7 @@ class Sequential(Layer):
         self.keys(params)
         penalty = jnp.zeros((), jnp.float32)
         for name, layer in self.named():
-            with at(name):
+            with at(name), jax.named_scope(name):
                 x, added = layer.forward(params.get(name, {}), x)
                 penalty = add(penalty, added)
         return Output(jnp.asarray(x), penalty)
@@ -298,6 +356,49 @@ class Repeat(Layer):
                 )
 
 
+class Remat(Layer):
+    """A layer whose inner values the backward pass computes again, which takes time and saves memory.
+
+    The parameters are the body's own.
+
+    Args:
+      body: a layer.
+      policy: which values are saved all the same, a name in `jax.checkpoint_policies` such as `"dots_saveable"`; None
+        is none of them.
+
+    >>> deep = Repeat(Remat(Residual(Dense(8, "tanh"))), times=64)
+    >>> deep.apply(deep.init(jax.random.key(0), (None, 8)), jnp.ones((2, 8))).shape
+    (2, 8)
+
+    Source: `jax.checkpoint`.
+    """
+
+    body: _ALayer
+    policy: Annotated[str | None, _checks.optional(_checks.choice(*_POLICIES))] = None
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        return self.body.declare(input_shape)
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, None, self.body, input_shape),)
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        return jax.checkpoint(self.body.apply, policy=self._policy)(params, self.array(x))
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, self.array(x)))
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return self.body.output_shape(input_shape)
+
+    @property
+    def _policy(self) -> Any:
+        return None if self.policy is None else getattr(jax.checkpoint_policies, self.policy)
+
+
 class Frozen(Layer):
     """A layer whose parameters training does not change. The parameters are the body's own.
 
@@ -332,22 +433,22 @@ class Frozen(Layer):
         return self.body.apply(params, x)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        return _without_weight_penalties(self.body).forward(params, x)
+        return without_weight_penalties(self.body).forward(params, x)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return self.body.output_shape(input_shape)
 
 
 @functools.cache
-def _without_weight_penalties(layer: Layer) -> Layer:
+def without_weight_penalties(layer: Layer) -> Layer:
     """The layer without the regularizers of its parameters, and all layers in it likewise."""
     changed = {}
     for field in fields(type(layer)):
         given = getattr(layer, field.name)
         if isinstance(given, Layer):
-            changed[field.name] = _without_weight_penalties(given)
+            changed[field.name] = without_weight_penalties(given)
         elif isinstance(given, tuple) and given and all(isinstance(part, Layer) for part in given):
-            changed[field.name] = tuple(map(_without_weight_penalties, given))
+            changed[field.name] = tuple(map(without_weight_penalties, given))
         elif field.name in ("kernel_regularizer", "bias_regularizer"):
             changed[field.name] = None
     return replace(layer, **changed)
@@ -361,5 +462,36 @@ def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     return shape
 
 
-_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Frozen, Function)
+_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Frozen, Remat, Function)
 NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in _LAYERS}
+
+L = TypeVar("L", bound=type[Layer])
+
+
+def register(layer: L) -> L:
+    """Gives a layer of your own its name in tables, configs and saved models, as a decorator of its class.
+
+    Raises:
+      ValueError: if another class has the name.
+
+    >>> from densefn import Dense, from_dict, register, to_dict
+    >>> @register
+    ... class Scaled(Layer):
+    ...     by: float = 2.0
+    ...
+    ...     def declare(self, input_shape=None):
+    ...         return {}
+    ...
+    ...     def forward(self, params, x):
+    ...         return Output(self.by * x, jnp.zeros(()))
+    ...
+    ...     def output_shape(self, input_shape):
+    ...         return tuple(input_shape)
+    >>> from_dict(to_dict(Sequential(Dense(3), Scaled(0.5))))
+    Sequential(Dense(units=3), Scaled(by=0.5))
+    """
+    known = NAMES.get(layer.__name__, layer)
+    if (known.__module__, known.__qualname__) != (layer.__module__, layer.__qualname__):
+        raise ValueError(f"expected a name that no other layer has, got {layer.__name__!r}, which is {known!r}")
+    NAMES[layer.__name__] = layer
+    return layer

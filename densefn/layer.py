@@ -41,6 +41,11 @@ class Output(NamedTuple):
     penalty: Array
 
 
+def is_shape(given: Any) -> bool:
+    """Whether this is one shape, where there may be a tree of them: what a layer gives may have several arrays."""
+    return isinstance(given, tuple) and all(n is None or isinstance(n, int) for n in given)
+
+
 class Inner(NamedTuple):
     """A layer inside a combinator.
 

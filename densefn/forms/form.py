@@ -134,8 +134,9 @@ def register(form: F) -> F:
     >>> from_dict(to_dict(Dense(3, kernel_form=Same())))
     Dense(units=3, kernel_form=Same())
     """
-    for name, known in _checks.both_cases(form).items():
-        if NAMES.get(name, form).__qualname__ != form.__qualname__:
+    for name in _checks.both_cases(form):
+        known = NAMES.get(name, form)
+        if (known.__module__, known.__qualname__) != (form.__module__, form.__qualname__):
             raise ValueError(f"expected a name that no other kernel form has, got {name!r}, which is {known!r}")
     NAMES.update(_checks.both_cases(form))
     return form

@@ -1,0 +1,162 @@
+"""`Group`: named parts, applied as your own method says, with any number of outputs."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from densefn import param
+from densefn._errors import LayerTypeError, LayerValueError, at
+from densefn._values import fields
+from densefn.compose import as_layer, open_axes, without_weight_penalties
+from densefn.layer import Inner, InputShape, Layer, Output, Params, is_shape
+from densefn.precision import add
+from densefn.walk import walk
+
+
+class Group(Layer):
+    """Named parts that are initialized, penalized, projected, summarized and saved as one layer.
+
+    A subclass has its parts as fields, and a method `run` that applies them. The parameters of each part are kept under
+    the field's name. `run` may call a part several times, which shares its parameters, or return any tree of arrays.
+
+    Raises:
+      ValueError: by `init`, if `run` calls a part with inputs that it does not take, or leaves a part out.
+
+    Actor and critic on one torso:
+
+    >>> from densefn import Dense, register
+    >>> @register
+    ... class ActorCritic(Group):
+    ...     torso: Layer
+    ...     actor: Layer
+    ...     critic: Layer
+    ...
+    ...     def run(self, parts, x):
+    ...         hidden = parts.torso(x)
+    ...         return parts.actor(hidden), parts.critic(hidden)[..., 0]
+    >>> model = ActorCritic(Dense(64, "tanh"), Dense(4), Dense(1))
+    >>> params = model.init(jax.random.key(0), (None, 8))
+    >>> jax.tree.map(jnp.shape, params["critic"])
+    {'bias': (1,), 'kernel': (64, 1)}
+    >>> logits, value = model.apply(params, jnp.ones((5, 8)))
+    >>> logits.shape, value.shape
+    ((5, 4), (5,))
+    >>> model.output_shape((None, 8))
+    ((None, 4), (None,))
+    """
+
+    def __init_subclass__(cls) -> None:
+        taken = [name for name in inspect.get_annotations(cls) if hasattr(Group, name)]
+        if taken:
+            raise TypeError(f"{cls.__name__}: expected another name for {taken[0]!r}, which every layer has already")
+        super().__init_subclass__()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in fields(type(self)):
+            if isinstance(given := getattr(self, field.name), Mapping):
+                object.__setattr__(self, field.name, as_layer(given))
+        if not self.parts:
+            raise TypeError(f"{type(self).__name__}: expected a field for each part, a layer; got none")
+
+    @abstractmethod
+    def run(self, parts: Any, x: Any) -> Any:
+        """Applies the parts.
+
+        Args:
+          parts: has each part as a function of one array under the name of its field.
+          x: the input.
+
+        Returns:
+          An array, or a tree of arrays.
+        """
+
+    @property
+    def parts(self) -> dict[str, Layer]:
+        """The layers in the fields, by name."""
+        stored = {field.name: getattr(self, field.name) for field in fields(type(self))}
+        return {name: part for name, part in stored.items() if isinstance(part, Layer)}
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        declared = {}
+        for name, _, part, shape in self.inner(input_shape):
+            with at(str(name)):
+                declared[name] = part.declare(shape)
+        return {name: params for name, params in declared.items() if params}
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        shapes = {} if input_shape is None else self._input_shapes(input_shape)
+        return tuple(Inner(name, None, part, shapes.get(name)) for name, part in self.parts.items())
+
+    def shape(self, given: InputShape) -> tuple[int | None, ...]:
+        return self.entries(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Any:
+        self.keys(params)
+        return self._run(x, lambda name, part, x: part.apply(params.get(name, {}), x))
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        self.keys(params)
+        penalties = [param.penalty(self.declare(), params)]
+
+        def call(name: str, part: Layer, x: Array) -> Array:
+            if not _has_activity_penalty(part):  # so that `run` may call it inside of a scan
+                return part.apply(params.get(name, {}), x)
+            value, penalty = without_weight_penalties(part).forward(params.get(name, {}), x)
+            penalties.append(penalty)
+            return value
+
+        value = self._run(x, call)
+        total = penalties[0]
+        for penalty in penalties[1:]:
+            total = add(total, penalty)
+        return Output(value, total)
+
+    def output_shape(self, input_shape: InputShape) -> Any:
+        return open_axes(self.shape(input_shape), lambda x: self._run(x, _shaped))
+
+    def _run(self, x: Any, call: Callable[[str, Layer, Any], Any]) -> Any:
+        """Runs the parts, each of them called by `call(name, part, x)`."""
+
+        def named(name: str, part: Layer) -> Callable[[Any], Any]:
+            def apply(x: Any) -> Any:
+                with at(name), jax.named_scope(name):
+                    return call(name, part, x)
+
+            return apply
+
+        return self.run(
+            SimpleNamespace(**{name: named(name, part) for name, part in self.parts.items()}), self.array(x)
+        )
+
+    def _input_shapes(self, input_shape: InputShape) -> dict[str, Any]:
+        """The shape of what each part is first called with, for an input of this shape."""
+        seen: dict[str, Any] = {}
+
+        def call(name: str, part: Layer, x: Any) -> Any:
+            seen.setdefault(name, jnp.shape(x))
+            return _shaped(name, part, x)
+
+        sizes = tuple(2 if n is None else n for n in self.shape(input_shape))
+        jax.eval_shape(lambda x: self._run(x, call), jax.ShapeDtypeStruct(sizes, jnp.float32))
+        if missing := [name for name in self.parts if name not in seen]:
+            raise LayerValueError(self, f"expected run to call every part, and it does not call {missing[0]!r}")
+        return seen
+
+
+def _shaped(_: str, part: Layer, x: Any) -> Any:
+    """An array of the shape that a part gives."""
+    if not hasattr(x, "shape"):
+        raise LayerTypeError(part, f"expected run to call it with one array, got {type(x).__name__}")
+    return jax.tree.map(lambda shape: jnp.zeros(shape, x.dtype), part.output_shape(x.shape), is_leaf=is_shape)
+
+
+def _has_activity_penalty(layer: Layer) -> bool:
+    return any(getattr(place.layer, "activity_regularizer", None) is not None for place in walk(layer))
