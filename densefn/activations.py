@@ -108,37 +108,60 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return jnp.moveaxis(jax.nn.relu(x - tau), -1, axis).astype(dtype)
 
 
+# Those that JAX has as Keras means them.
+celu = jax.nn.celu
+elu = jax.nn.elu
+exponential = jnp.exp
+hard_sigmoid = jax.nn.hard_sigmoid
+hard_silu = jax.nn.hard_silu
+hard_swish = jax.nn.hard_silu
+hard_tanh = jax.nn.hard_tanh
+log_sigmoid = jax.nn.log_sigmoid
+log_softmax = jax.nn.log_softmax
+mish = jax.nn.mish
+relu6 = jax.nn.relu6
+selu = jax.nn.selu
+sigmoid = jax.nn.sigmoid
+silu = jax.nn.silu
+softmax = jax.nn.softmax
+softplus = jax.nn.softplus
+softsign = jax.nn.soft_sign
+sparse_plus = jax.nn.sparse_plus
+sparse_sigmoid = jax.nn.sparse_sigmoid
+swish = jax.nn.silu
+tanh = jnp.tanh
+
 NAMES: dict[str, Callable[..., Array]] = {
-    "celu": jax.nn.celu,
-    "elu": jax.nn.elu,
-    "exponential": jnp.exp,
+    "celu": celu,
+    "elu": elu,
+    "exponential": exponential,
     "gelu": gelu,
     "glu": glu,
     "hard_shrink": hard_shrink,
-    "hard_sigmoid": jax.nn.hard_sigmoid,
-    "hard_silu": jax.nn.hard_silu,
-    "hard_swish": jax.nn.hard_silu,
-    "hard_tanh": jax.nn.hard_tanh,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": hard_silu,
+    "hard_swish": hard_swish,
+    "hard_tanh": hard_tanh,
     "leaky_relu": leaky_relu,
     "linear": linear,
-    "log_sigmoid": jax.nn.log_sigmoid,
-    "log_softmax": jax.nn.log_softmax,
-    "mish": jax.nn.mish,
+    "log_sigmoid": log_sigmoid,
+    "log_softmax": log_softmax,
+    "mish": mish,
     "relu": relu,
-    "relu6": jax.nn.relu6,
-    "selu": jax.nn.selu,
-    "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
+    "relu6": relu6,
+    "selu": selu,
+    "sigmoid": sigmoid,
+    "silu": silu,
     "soft_shrink": soft_shrink,
-    "softmax": jax.nn.softmax,
-    "softplus": jax.nn.softplus,
-    "softsign": jax.nn.soft_sign,
-    "sparse_plus": jax.nn.sparse_plus,
-    "sparse_sigmoid": jax.nn.sparse_sigmoid,
+    "softmax": softmax,
+    "softplus": softplus,
+    "softsign": softsign,
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid,
     "sparsemax": sparsemax,
     "squareplus": squareplus,
-    "swish": jax.nn.silu,
-    "tanh": jnp.tanh,
+    "swish": swish,
+    "tanh": tanh,
     "tanh_shrink": tanh_shrink,
     "threshold": threshold,
 }
