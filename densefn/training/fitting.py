@@ -1,0 +1,83 @@
+"""A training from Python: a config as a file, as a value or as a table, to a plan or to the folder of a run."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from densefn._values import build
+from densefn.data import with_absolute_paths
+from densefn.training import loop, runs
+from densefn.training.config import Config, read
+from densefn.training.log import Row
+from densefn.training.loop import Plan
+from densefn.training.runs import Result
+
+AnyConfig = str | Path | Config | Mapping[str, Any]
+
+
+def prepare(config: AnyConfig) -> Plan:
+    """Loads the data of a config and checks that model and optimizer go with it. Nothing is trained or written.
+
+    Args:
+      config: the path of a TOML file; a `Config`; or a table with the sections of such a file, in which the paths of
+        data are relative to the current folder.
+
+    Raises:
+      ConfigError: with the mistakes of a file, each with its line.
+      TableError: with those of a table or of a `Config`. Both errors are ValueErrors.
+
+    >>> plan = prepare({
+    ...     "data": {"name": "iris"},
+    ...     "model": {"layers": [{"units": 3}]},
+    ...     "optimizer": {"name": "adam", "learning_rate": 0.1},
+    ...     "train": {"epochs": 5},
+    ... })
+    >>> list(plan.metrics)
+    ['val_accuracy']
+    """
+    if isinstance(config, str | Path):
+        file = read(config)
+        settings = file.decode()
+        with file.locating():
+            return loop.prepare(settings)
+    table = config.to_table() if isinstance(config, Config) else config
+    if not isinstance(table, Mapping):
+        raise TypeError(f"config: expected the path of a TOML file, a Config or a table, got {config!r}")
+    if isinstance(table.get("data"), Mapping):
+        table = {**table, "data": with_absolute_paths(table["data"], Path.cwd())}
+    return loop.prepare(build(Config, table))
+
+
+def fit(config: AnyConfig, run_dir: str | Path, show: Callable[[Row], Any] | None = None) -> Result:
+    """Trains, and leaves in a folder what `densefn train` leaves, but for the report: `densefn.report` writes that.
+
+    Args:
+      config: as `prepare` takes it.
+      run_dir: a new folder, or an empty one.
+      show: is given the metrics of each epoch, a dict; None shows nothing.
+
+    Returns:
+      How the run ended: `metrics`, a row for each epoch; `kept`, the row of the epoch whose model is saved.
+
+    Raises:
+      ValueError: as `prepare` does.
+      RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
+      LockedError: if another process trains in it.
+
+    >>> import tempfile
+    >>> table = {
+    ...     "data": {"name": "iris"},
+    ...     "model": {"layers": [{"units": 3}]},
+    ...     "optimizer": {"name": "adam", "learning_rate": 0.1},
+    ...     "train": {"epochs": 5},
+    ... }
+    >>> with tempfile.TemporaryDirectory() as run_dir:
+    ...     result = fit(table, run_dir)
+    >>> [row["epoch"] for row in result.metrics]
+    [1, 2, 3, 4, 5]
+    """
+    return runs.start(prepare(config), Path(run_dir), show or _nothing)
+
+
+def _nothing(row: Row) -> None:
+    del row
