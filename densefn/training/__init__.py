@@ -1,9 +1,10 @@
-"""Trainings, from a config: in a folder, with `fit`.
+"""Trainings, from a config: in a folder with `fit`, or as a pure function with `make_train`.
 
 load_config  reads a config from a TOML file
 prepare      loads the data of a config, and checks that all goes together: a plan
 fit          trains, and leaves the model, the metrics and more in a folder
 open_run     opens such a folder, to predict and to evaluate
+make_train   makes of a plan a pure function, for `jax.jit` and `jax.vmap`
 """
 
 from importlib import import_module
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from densefn.training.config import load as load_config
     from densefn.training.fitting import fit, prepare
+    from densefn.training.pure import make_train
     from densefn.training.trained import open_run
 
-
-__all__ = ["fit", "load_config", "open_run", "prepare"]
+__all__ = ["fit", "load_config", "make_train", "open_run", "prepare"]
 
 _PLACES = {
     "fit": ("fitting", "fit"),
     "load_config": ("config", "load"),
+    "make_train": ("pure", "make_train"),
     "open_run": ("trained", "open_run"),
     "prepare": ("fitting", "prepare"),
 }

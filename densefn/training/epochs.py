@@ -22,7 +22,7 @@ _MOST_ROWS, _MOST_NUMBERS = 8192, 2**24
 
 def make_epoch(
     step: Callable[[State, Rows], tuple[State, Array]], batch_size: int
-) -> Callable[[State, Rows | Stream, np.ndarray], tuple[State, Array]]:
+) -> Callable[[State, Rows | Stream, np.ndarray | Array], tuple[State, Array]]:
     """Makes `epoch(state, rows, order) -> (state, loss)`: one pass over the rows in an order of their numbers.
 
     Every row is used once; where the batch size does not divide their number, the last step takes those that are left.
@@ -43,7 +43,7 @@ def make_epoch(
             total = total + last * (count - full)
         return state, total
 
-    def epoch(state: State, rows: Rows | Stream, order: np.ndarray) -> tuple[State, Array]:
+    def epoch(state: State, rows: Rows | Stream, order: np.ndarray | Array) -> tuple[State, Array]:
         total = jnp.zeros(())
         for part in _parts(rows, order, batch_size):
             before = total
@@ -88,7 +88,7 @@ def first(rows: Rows | Stream, most: int) -> Rows:
     return rows.take(np.arange(min(most, len(rows.y))))
 
 
-def _parts(rows: Rows | Stream, order: np.ndarray, batch_size: int = 1) -> Iterator[Rows]:
+def _parts(rows: Rows | Stream, order: Any, batch_size: int = 1) -> Iterator[Rows]:
     """The rows in an order, some whole batches at once."""
     size = max(1, min(_MOST_ROWS, _MOST_NUMBERS // rows.features) // batch_size) * batch_size
     for start in range(0, len(order), size):

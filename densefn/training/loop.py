@@ -117,12 +117,17 @@ def _check_step(plan: Plan) -> None:
         raise TableError([Problem(("optimizer",), "a training step changes the shapes or dtypes of the state")])
 
 
-def first_state(plan: Plan) -> State:
-    """The parameters and the optimizer's state before the first step."""
+def first_state(plan: Plan, key: Array | None = None) -> State:
+    """The parameters and the optimizer's state before the first step; None is the key of the config's seed."""
     settings = plan.config.train
-    key = jax.random.key(settings.seed)
+    key = jax.random.key(settings.seed) if key is None else key
     features = plan.dataset.features
     return make_state(plan.model, plan.optimizer, key, features, scale=settings.loss_scale, ema=settings.ema)
+
+
+def nan_if_spoiled(loss: Array, params: Any) -> Array:
+    """The loss of an epoch; NaN where it is finite and the parameters after the epoch are not."""
+    return jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan)
 
 
 class Snapshot(NamedTuple):
@@ -189,7 +194,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), plan.config.data.batch_size)
     kept = jax.jit(partial(trained_params, plan.model))
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
-    spoiled = jax.jit(lambda loss, params: jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan))
+    reported = jax.jit(nan_if_spoiled)
     gradient_norms = jax.jit(diagnostics.make_gradient_norms(plan.model, plan.loss))
     looked_at = first(rows, plan.config.data.batch_size)
     batches = -(-len(rows.y) // plan.config.data.batch_size)
@@ -197,7 +202,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     for number in range(len(past.rows) + 1, settings.epochs + 1):
         order = np.random.default_rng((settings.seed, number)).permutation(len(rows.y))
         state, train_loss = epoch(state, rows, order)
-        measured: dict[str, Any] = {"train_loss": spoiled(train_loss, state.params)}
+        measured: dict[str, Any] = {"train_loss": reported(train_loss, state.params)}
         if number % settings.evaluate_every == 0 or number == settings.epochs:
             val_loss, values = evaluate(kept(state), plan.dataset.validation)
             measured |= {"val_loss": val_loss, **values}

@@ -23,6 +23,7 @@ from typing import Annotated, Any, get_type_hints
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 
 from densefn import _checks
 from densefn._values import Problem, TableError, Value, build, fields, find
@@ -85,9 +86,10 @@ class Call(Value):
     name: Annotated[str, _checks.text]
     arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
 
-    def make(self) -> Any:
-        """What the call returns: a `GradientTransformation`, or a schedule."""
-        return (OPTIMIZERS | SCHEDULES)[self.name](**{name: _made(name, value) for name, value in self.arguments})
+    def make(self, **numbers: Array) -> Any:
+        """What the call returns: a `GradientTransformation`, or a schedule. Numbers replace its arguments."""
+        arguments = {name: _made(name, value) for name, value in self.arguments}
+        return (OPTIMIZERS | SCHEDULES)[self.name](**arguments | numbers)
 
     def to_table(self) -> dict[str, Any]:
         return {"name": self.name, **{name: _written(name, value) for name, value in self.arguments}}
@@ -141,9 +143,9 @@ class Optimizer(Value):
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("expected clip_norm or clip_value, got both")
 
-    def make(self) -> optax.GradientTransformation:
-        """The optimizer; alone, it is optax's own."""
-        links = [self.call.make()]
+    def make(self, **numbers: Array) -> optax.GradientTransformation:
+        """The optimizer; alone, it is optax's own. Numbers, which may be traced, replace arguments of its call."""
+        links = [self.call.make(**numbers)]
         if self.clip_norm is not None:
             links.insert(0, optax.clip_by_global_norm(self.clip_norm))
         if self.clip_value is not None:

@@ -1,10 +1,11 @@
 """Trainings from Python: what `fit` leaves is what `densefn train` leaves, from each kind of config."""
 
 import chex
+import jax
 import pytest
 
 from densefn import checkpoint
-from densefn.training import fit, load_config, open_run
+from densefn.training import fit, load_config, make_train, open_run, prepare
 from densefn.training.config import ConfigError
 
 TOML = """
@@ -68,6 +69,11 @@ def test_mistakes_have_their_place(folder):
     with pytest.raises(TypeError, match="config: expected the path of a TOML file, a Config or a table, got 3"):
         fit(3, folder / "run")
     assert not (folder / "run").exists()
+
+
+def test_the_front_door_has_a_plan_for_the_pure_function(folder):
+    _, metrics = jax.eval_shape(make_train(prepare("mine.toml")), jax.random.key(0))
+    assert metrics["val_loss"].shape == (2,)
 
 
 def test_another_name_is_an_attribute_error():

@@ -1,0 +1,132 @@
+"""A whole training as one pure function, which `jax.jit` compiles once and `jax.vmap` batches.
+
+    train(key, overrides) -> (state, metrics)
+
+The steps are those of the loop on the host (`loop.py`). The epochs are a `lax.scan`, and the order of the rows is drawn
+from the key. So an ensemble is a `vmap` over keys, and a sweep is a `vmap` over learning rates.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from densefn._values import find
+from densefn.data import Stream
+from densefn.param import fold
+from densefn.training.epochs import make_epoch, make_evaluate
+from densefn.training.loop import Plan, first_state, nan_if_spoiled
+from densefn.training.optimizer import Call
+from densefn.training.step import State, make_step, trained_params
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NEEDS_A_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def make_train(plan: Plan) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """Makes `train(key, overrides={}) -> (state, metrics)`.
+
+    `overrides` are numbers in the place of the optimizer's arguments, such as `{"learning_rate": 3e-4}`. Each is a
+    number or a scalar array, which may be traced. A learning rate replaces a schedule. Ranges are not checked.
+
+    Differences from a run in a folder:
+      - Every epoch is computed, and the state is that of the last: no `early_stopping`, no `keep = "best"`.
+      - The key decides the order of the rows, by `jax.random.permutation`. With `jax.random.key(train.seed)` the first
+        parameters are those of the run.
+      - No gradient norms.
+
+    Args:
+      plan: from `prepare`. Its rows become constants of a compiled program.
+
+    Returns:
+      The function `train`. Its `state` is that after the last epoch, from which `step.trained_params` reads the
+      parameters. Its `metrics` are arrays of shape `[epochs]`: `train_loss`, `val_loss`, and the config's own, such as
+      `val_accuracy`. Metrics of validation rows are NaN in an epoch without an evaluation.
+      It raises a ValueError for an unknown override, or one that optax cannot trace; a TypeError for one that is no
+      number.
+
+    Raises:
+      ValueError: if the rows are streamed from a file.
+
+    >>> from densefn.training import make_train, prepare
+    >>> plan = prepare({
+    ...     "data": {"name": "iris"},
+    ...     "model": {"layers": [{"units": 3}]},
+    ...     "optimizer": {"name": "adam", "learning_rate": 0.1},
+    ...     "train": {"epochs": 5},
+    ... })
+    >>> keys = jax.random.split(jax.random.key(0), 8)
+    >>> state, metrics = jax.jit(jax.vmap(make_train(plan)))(keys)
+    >>> metrics["val_accuracy"].shape
+    (8, 5)
+    """
+    rows, validation = plan.dataset.train, plan.dataset.validation
+    streamed = any(isinstance(part, Stream) for part in (rows, validation))
+    if streamed:
+        raise ValueError(
+            f"{plan.config.data.title}: expected rows on the device, got rows streamed from a file; set data.stream to "
+            "false if they fit into memory, or train with fit"
+        )
+    settings, batch_size, count = plan.config.train, plan.config.data.batch_size, len(rows.y)
+    evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
+
+    def evaluated(state: State) -> dict[str, Array]:
+        loss, values = evaluate(trained_params(plan.model, state), validation)
+        return {"val_loss": loss, **values}
+
+    def not_evaluated(state: State) -> dict[str, Array]:
+        return jax.tree.map(lambda value: jnp.full(value.shape, jnp.nan, value.dtype), jax.eval_shape(evaluated, state))
+
+    def train(key: Array, overrides: Mapping[str, Any] = _NOTHING) -> tuple[State, dict[str, Array]]:
+        optimizer = _optimizer(plan, overrides)
+        epoch = make_epoch(make_step(plan.model, optimizer, plan.loss), batch_size)
+        order_key = fold(key, "order of the rows")
+
+        def one(state: State, number: Array) -> tuple[State, dict[str, Array]]:
+            order = jax.random.permutation(jax.random.fold_in(order_key, number), count)
+            state, loss = epoch(state, rows, order)
+            is_due = (number % settings.evaluate_every == 0) | (number == settings.epochs)
+            measured = lax.cond(is_due, evaluated, not_evaluated, state)
+            return state, {"train_loss": nan_if_spoiled(loss, state.params), **measured}
+
+        with _told(overrides):
+            first = first_state(replace(plan, optimizer=optimizer), key)
+            return lax.scan(one, first, jnp.arange(1, settings.epochs + 1))
+
+    return train
+
+
+def _optimizer(plan: Plan, overrides: Mapping[str, Any]) -> optax.GradientTransformation:
+    if not overrides:
+        return plan.optimizer
+    arguments = dict(plan.config.optimizer.call.arguments)
+    numbers = {name: value for name, value in arguments.items() if type(value) in (int, float, Call)}
+    widest = jnp.result_type(jnp.float32, *jax.tree.leaves(jax.eval_shape(lambda: first_state(plan)).params))
+    given = {}
+    for name, value in overrides.items():
+        find(numbers, name, "override")
+        if not jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.number) or jnp.shape(value):
+            raise TypeError(f"override {name!r}: expected a number or a scalar array, got {value!r}; vmap over several")
+        given[name] = jnp.asarray(value, widest)
+    with _told(overrides):
+        return plan.config.optimizer.make(**given)
+
+
+@contextmanager
+def _told(overrides: Mapping[str, Any]) -> Iterator[None]:
+    """Names the overrides where optax asks for the value of one that is traced."""
+    try:
+        yield
+    except _NEEDS_A_VALUE as error:
+        names = ", ".join(overrides)
+        raise ValueError(f"optax needs the value of an override ({names}) to trace; set it in the config") from error
