@@ -16,7 +16,7 @@ from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer
-from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.layer import InputShape, Layer, Output, Params, Shape, declared
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
@@ -167,7 +167,7 @@ class Dense(Layer):
         y = self.apply(params, x)
         batch = y.shape[0] if y.ndim > 1 else 1
         activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
-        return Output(y, add(param.penalty(self.declare(), params), activity))
+        return Output(y, add(param.penalty(declared(self), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return activations.output_shape(self.activation, (*self.shape(input_shape)[:-1], self.units))

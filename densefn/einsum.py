@@ -30,7 +30,7 @@ from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer, Initializer
-from densefn.layer import InputShape, Layer, Output, Params, Shape
+from densefn.layer import InputShape, Layer, Output, Params, Shape, declared
 from densefn.param import Param
 from densefn.precision import AnyPolicy, Policy, add
 from densefn.regularizers import AnyRegularizer
@@ -244,7 +244,7 @@ class Einsum(Layer):
         equation, axes = self.axes(jnp.shape(x))
         batch = next((axes[axis] for axis in equation.y if axis not in equation.kernel), 1)
         activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
-        return Output(y, add(param.penalty(self.declare(), params), activity))
+        return Output(y, add(param.penalty(declared(self), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         equation, axes = self.axes(self.shape(input_shape))

@@ -7,6 +7,7 @@ Shapes of inputs are Keras's: the last entry is the number of features; each ent
 any number will do. How many entries come before it does not matter to a dense layer.
 """
 
+import functools
 import operator
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,19 @@ class Output(NamedTuple):
 
     value: Array
     penalty: Array
+
+
+def declared(layer: "Layer") -> dict[str, Any]:
+    """`layer.declare()`, once for equal layers: every eager call asks for it. It is read, and never changed."""
+    try:
+        return _declared(layer)
+    except TypeError:  # a field of a layer of one's own has no hash
+        return layer.declare()
+
+
+@functools.lru_cache(maxsize=4096)
+def _declared(layer: "Layer") -> dict[str, Any]:
+    return layer.declare()
 
 
 def is_shape(given: Any) -> bool:
@@ -127,7 +141,7 @@ class Layer(Value):
 
     def project(self, params: Params) -> Any:
         """The parameters after their constraints: to be called after each step of an optimizer."""
-        return param.project(self.declare(), params)
+        return param.project(declared(self), params)
 
     def shape(self, given: InputShape) -> Shape:
         """Checks the shape of an input.
@@ -187,7 +201,7 @@ class Layer(Value):
         Raises:
           ValueError: if they have others.
         """
-        expected = list(self.declare())
+        expected = list(declared(self))
         if not isinstance(params, Mapping) or set(params) != set(expected):
             got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
             raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
