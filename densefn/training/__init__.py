@@ -1,10 +1,12 @@
 """Trainings, from a config: in a folder with `fit`, or as a pure function with `make_train`.
 
-load_config  reads a config from a TOML file
-prepare      loads the data of a config, and checks that all goes together: a plan
-fit          trains, and leaves the model, the metrics and more in a folder
-open_run     opens such a folder, to predict and to evaluate
-make_train   makes of a plan a pure function, for `jax.jit` and `jax.vmap`
+    load_config  reads a config from a TOML file
+    prepare      loads the data of a config, and checks that all goes together: a plan
+    fit          trains, and leaves the model, the metrics and more in a folder
+    open_run     opens such a folder, to predict and to evaluate
+    make_train   makes of a plan a pure function, for `jax.jit` and `jax.vmap`
+
+Each is loaded when it is first asked for.
 """
 
 from importlib import import_module
@@ -28,8 +30,11 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded by those who ask: a command that needs one module of these does not wait for all.
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _PLACES[name]
     return getattr(import_module(f"{__name__}.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -79,5 +79,6 @@ def test_the_front_door_has_a_plan_for_the_pure_function(folder):
 def test_another_name_is_an_attribute_error():
     import densefn.training
 
+    assert {"fit", "make_train"} <= set(dir(densefn.training))
     with pytest.raises(AttributeError, match=r"densefn.training.*fits"):
         densefn.training.fits  # noqa: B018
