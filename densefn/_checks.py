@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jax.core import Tracer
 
-from densefn._values import Problem, TableError, Value, build, find
+from densefn._values import Mistakes, Problem, TableError, Value, build, find
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
@@ -124,16 +124,11 @@ def several(check: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
     def check_all(given: Any) -> tuple[T, ...]:
         if isinstance(given, str | Mapping) or not hasattr(given, "__iter__"):
             raise TypeError(f"expected a list, got {given!r}")
-        problems, stored = [], []
+        mistakes, stored = Mistakes(), []
         for index, item in enumerate(given):
-            try:
+            with mistakes.at(index):
                 stored.append(check(item))
-            except TableError as error:
-                problems += [Problem((index, *path), message) for path, message in error.problems]
-            except (TypeError, ValueError) as error:
-                problems.append(Problem((index,), str(error)))
-        if problems:
-            raise TableError(problems)
+        mistakes.raise_any()
         return tuple(stored)
 
     return check_all

@@ -18,7 +18,8 @@ import difflib
 import functools
 import typing
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 import jax
@@ -48,6 +49,44 @@ class TableError(ValueError):
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.problems))
+
+
+class Mistakes:
+    """Collects mistakes with their paths, to report all of them at once.
+
+    >>> mistakes = Mistakes()
+    >>> for index, item in enumerate(["1", "a", "b"]):
+    ...     with mistakes.at(index):
+    ...         number = int(item)
+    >>> [str(problem) for problem in mistakes.problems][0]
+    "[1]: invalid literal for int() with base 10: 'a'"
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, message: str, *path: str | int) -> None:
+        """Adds one mistake."""
+        self.problems.append(Problem(path, message))
+
+    @contextmanager
+    def at(self, *path: str | int) -> Iterator[None]:
+        """Keeps the errors that are raised inside, and goes on."""
+        try:
+            yield
+        except TableError as error:
+            self.problems += [Problem((*path, *inside), message) for inside, message in error.problems]
+        except (TypeError, ValueError) as error:
+            self.add(str(error), *path)
+
+    def raise_any(self) -> None:
+        """Raises all that was collected.
+
+        Raises:
+          TableError: if there is a mistake.
+        """
+        if self.problems:
+            raise TableError(self.problems)
 
 
 @dataclass_transform(frozen_default=True)
@@ -143,19 +182,14 @@ def build(cls: type[V], table: Mapping[str, Any]) -> V:
       TableError: with all mistakes at once: unknown and missing keys, and every field that its check refuses.
     """
     known = checks(cls)
-    problems, stored = [], {}
+    mistakes, stored = Mistakes(), {}
     for key, given in table.items():
-        try:
+        with mistakes.at(key):
             stored[key] = find(known, key, "key")(given)
-        except TableError as error:
-            problems += [Problem((key, *path), message) for path, message in error.problems]
-        except (TypeError, ValueError) as error:
-            problems.append(Problem((key,), str(error)))
     for field in fields(cls):
         if field.default is field.default_factory is dataclasses.MISSING and field.name not in table:
-            problems.append(Problem((), f"missing key {field.name!r}"))
-    if problems:
-        raise TableError(problems)
+            mistakes.add(f"missing key {field.name!r}")
+    mistakes.raise_any()
     try:
         return cls.from_fields(**stored)
     except ValueError as error:

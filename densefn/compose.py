@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from densefn import _checks, _values, activations, param
 from densefn._errors import LayerTypeError, LayerValueError, at
-from densefn._values import Problem, TableError, fields
+from densefn._values import fields
 from densefn.activations import AnyActivation
 from densefn.dense import Dense
 from densefn.einsum import Einsum
@@ -48,17 +48,7 @@ def as_layers(given: Any) -> tuple[Layer, ...]:
     """Makes layers of a list of what stands for them, as `as_layer` does; reports the mistakes in all at once."""
     if isinstance(given, str | Mapping) or not isinstance(given, list | tuple):
         raise TypeError(f"expected a list of layers, got {given!r}")
-    layers, problems = [], []
-    for index, item in enumerate(given):
-        try:
-            layers.append(as_layer(item))
-        except TableError as error:
-            problems += [Problem((index, *path), message) for path, message in error.problems]
-        except (TypeError, ValueError) as error:
-            problems.append(Problem((index,), str(error)))
-    if problems:
-        raise TableError(problems)
-    return tuple(layers)
+    return _checks.several(as_layer)(given)
 
 
 _ALayer = Annotated[Layer, as_layer]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from densefn import _checks, constraints, forms, initializers, precision, regularizers
-from densefn._values import Problem, TableError, Value, build, fields, shown
+from densefn._values import Mistakes, Value, build, fields, shown
 from densefn.activations import Activation
 
 V = TypeVar("V", bound=Value)
@@ -62,25 +62,20 @@ def read(cls: type[V], config: Mapping[str, Any]) -> V:
       TableError: with all mistakes at once; for what a layer here cannot express: quantization, LoRA, a frozen layer.
     """
     quantized = _quantized(config.get("dtype"))
-    problems, table = [], {}
+    mistakes, table = Mistakes(), {}
     for key, item in config.items():
         if key == "quantization_config" and quantized:
             continue  # The policy says so already.
         if key in _NEUTRAL and item != _NEUTRAL[key]:
-            message = f"expected {_NEUTRAL[key]}, got {item!r}, which a layer here does not express"
-            problems.append(Problem((key,), message))
+            mistakes.add(f"expected {_NEUTRAL[key]}, got {item!r}, which a layer here does not express", key)
         elif key not in {"name", *_NEUTRAL}:
-            try:
+            with mistakes.at(key):
                 table[key] = _read(key, item, config.get("dtype"))
-            except ValueError as error:
-                problems.append(Problem((key,), str(error)))
-    try:
-        layer = build(cls, table)
-    except TableError as error:
-        raise TableError([*problems, *error.problems]) from None
-    if problems:
-        raise TableError(problems)
-    return cls(**{field.name: _named(_kind(field.name), getattr(layer, field.name)) for field in fields(cls)})
+    stored: dict[str, Any] = {}
+    with mistakes.at():
+        stored = vars(build(cls, table))
+    mistakes.raise_any()
+    return cls(**{field.name: _named(_kind(field.name), stored[field.name]) for field in fields(cls)})
 
 
 def _read(key: str, item: Any, dtype: Any) -> Any:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from densefn import _checks
-from densefn._values import Problem, TableError, find
+from densefn._values import Mistakes, find
 from densefn.precision import widen
 from densefn.training import pairs
 
@@ -198,16 +198,13 @@ def check(given: Any) -> tuple[str, ...]:
     """The check of a field: names of metrics, at least one, each once."""
     if not isinstance(given, list | tuple) or not given:
         raise TypeError(f"expected a list of names of metrics ({', '.join(METRICS)}), got {given!r}")
-    problems = []
+    mistakes = Mistakes()
     for index, name in enumerate(given):
-        try:
+        with mistakes.at(index):
             _name(name)
-        except (TypeError, ValueError) as error:
-            problems.append(Problem((index,), str(error)))
-        else:
-            problems += [Problem((index,), f"expected each metric once, got {name!r} again")] * (name in given[:index])
-    if problems:
-        raise TableError(problems)
+            if name in given[:index]:
+                raise ValueError(f"expected each metric once, got {name!r} again")
+    mistakes.raise_any()
     return tuple(given)
 
 
@@ -226,19 +223,15 @@ def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:
     """
     if given is None:
         return ("accuracy",) if classes else ("r2",)
-    problems = []
+    mistakes = Mistakes()
     for index, name in enumerate(given):
         if get(name).classifies != bool(classes):
             fitting = [known for known, metric in METRICS.items() if metric.classifies == bool(classes)]
             kind = "classes" if classes else "numbers"
-            message = f"expected a metric for targets that are {kind} ({', '.join(fitting)}), got {name!r}"
-            problems.append(Problem((index,), message))
+            mistakes.add(f"expected a metric for targets that are {kind} ({', '.join(fitting)}), got {name!r}", index)
         elif classes and (_top(name) or 1) > classes:
-            problems.append(
-                Problem((index,), f"expected at most the {classes} classes in the place of k, got {name!r}")
-            )
-    if problems:
-        raise TableError(problems)
+            mistakes.add(f"expected at most the {classes} classes in the place of k, got {name!r}", index)
+    mistakes.raise_any()
     return given
 
 

@@ -26,7 +26,7 @@ import optax
 from jax import Array
 
 from densefn import _checks
-from densefn._values import Problem, TableError, Value, build, fields, find
+from densefn._values import Mistakes, Problem, TableError, Value, build, fields, find
 from densefn.param import name_of
 from densefn.training.ranges import NUMBERS
 
@@ -212,26 +212,21 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
     # One whose default is a transformation, such as the line search of lbfgs, has no value in a config.
     parameters = {name: parameter for name, parameter in signature.items() if not isinstance(parameter.default, tuple)}
     known = parameters if function in SCHEDULES.values() else {**parameters, **dict.fromkeys(_OWN)}
-    problems, arguments = [], {}
+    mistakes, arguments = Mistakes(), {}
     for name, value in given.items():
-        try:
+        with mistakes.at(name):
             arguments[name] = _argument(find(known, name, "argument"), value)
-        except TableError as error:
-            problems += [Problem((name, *path), message) for path, message in error.problems]
-        except (TypeError, ValueError) as error:
-            problems.append(Problem((name,), str(error)))
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
-            problems.append(Problem((), f"missing key {name!r}, an argument of optax.{function.__name__}"))
+            mistakes.add(f"missing key {name!r}, an argument of optax.{function.__name__}")
         elif name in _DEFAULTS:
             arguments.setdefault(name, _DEFAULTS[name])
         elif isinstance(parameter.default, bool | int | float | str):
             arguments.setdefault(name, parameter.default)
-    if not problems and _JOINED in arguments and len(arguments[_STEPS]) != len(arguments[_JOINED]) - 1:
+    mistakes.raise_any()
+    if _JOINED in arguments and len(arguments[_STEPS]) != len(arguments[_JOINED]) - 1:
         expected = f"expected a step for each schedule but the first, {len(arguments[_JOINED]) - 1}"
-        problems.append(Problem((_STEPS,), f"{expected}, got {len(arguments[_STEPS])}"))
-    if problems:
-        raise TableError(problems)
+        raise TableError([Problem((_STEPS,), f"{expected}, got {len(arguments[_STEPS])}")])
     return tuple((name, arguments[name]) for name in parameters if name in arguments)
 
 

@@ -191,7 +191,7 @@ def test_a_policy_is_the_policy_of_that_name(dtype, key):
     ("theirs", "message"),
     [
         (kl.Dense(3, trainable=False), "trainable: expected True, got False"),
-        (kl.Dense(3, lora_rank=2), "lora_rank: expected None, got 2"),
+        (kl.Dense(3, lora_rank=2, kernel_constraint="non_neg"), "kernel_constraint: LowRank.* takes none"),
         (kl.Dense(3, kl.PReLU()), "activation: expected a name or a config of one of"),
         (kl.Dense(3, kernel_initializer=ki.HeNormal(keras.random.SeedGenerator(3))), "kernel_initializer"),
         (kl.Dense(3, kernel_initializer=ki.VarianceScaling(input_axes=(0,), output_axes=(1,))), "kernel_initializer"),
@@ -221,7 +221,7 @@ def test_what_keras_does_not_express_is_refused(ours, message):
 def test_all_mistakes_of_a_config_are_reported_at_once():
     config = {
         "units": -3,
-        "lora_rank": 4,
+        "trainable": False,
         "activation": {"class_name": "PReLU", "config": {}},
         "bias_initializer": None,
         "dtype": {"class_name": "DTypePolicy", "config": None},
