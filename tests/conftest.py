@@ -17,6 +17,8 @@ import jax
 import pytest
 
 from densefn.report import plot
+from densefn.training import diagnostics, loop
+from densefn.training.optimizer import Optimizer
 
 TESTS = Path(__file__).parent
 
@@ -72,6 +74,21 @@ def compiler(request):
     if as_users_do:
         jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs():
+    """The runs of a file that train the same model in the same way share what is traced and compiled for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        optimizer = functools.cache(lambda config, _, make=Optimizer.make: make(config))
+        evaluate = functools.cache(lambda m, loss, metrics, make=loop.make_evaluate: make(m, loss, dict(metrics)))
+        # An optimizer that accumulates does so in float64 where JAX has it.
+        patch.setattr(Optimizer, "make", lambda config: optimizer(config, jax.config.read("jax_enable_x64")))
+        patch.setattr(loop, "make_step", functools.cache(loop.make_step))
+        patch.setattr(loop, "make_epoch", functools.cache(loop.make_epoch))
+        patch.setattr(loop, "make_evaluate", lambda m, loss, metrics: evaluate(m, loss, tuple(metrics.items())))
+        patch.setattr(diagnostics, "make_gradient_norms", functools.cache(diagnostics.make_gradient_norms))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
