@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from densefn import Dense, Sequential, checkpoint
 from densefn.data import Bundled
+from densefn.report import write_own
 from densefn.training import config, loop, progress, runs
 from densefn.training.config import Config, Train
 from densefn.training.epochs import make_epoch
@@ -47,7 +48,7 @@ def without_seconds(given):
 class TestMeasures:
     def test_are_reported_and_are_scikit_learn_s(self, tmp_path):
         chosen = plan(metrics=["accuracy", "f1", "top_2_accuracy"])
-        result = runs.start(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print, finish=write_own)
         names = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_f1", "val_top_2_accuracy", "seconds"]
         for row in rows(tmp_path / "run"):
             assert [name for name in row if name != "gradient_norms"] == names
@@ -65,7 +66,7 @@ class TestMeasures:
         assert [[int(count) for count in row] for row in shown[: len(matrix)]] == matrix
 
     def test_a_regression_has_no_confusion_matrix(self, tmp_path):
-        runs.start(regression(epochs=1), tmp_path / "run", print)
+        runs.start(regression(epochs=1), tmp_path / "run", print, finish=write_own)
         assert not (tmp_path / "run" / "confusion_matrix.json").exists()
         assert "Confusion" not in (tmp_path / "run" / "report.html").read_text()
 
@@ -92,7 +93,7 @@ class TestMeasures:
 class TestEvaluation:
     def test_is_every_so_many_epochs_and_the_last(self, tmp_path):
         every, all_rows = regression(evaluate_every=4), regression()
-        result = runs.start(every, tmp_path / "run", print)
+        result = runs.start(every, tmp_path / "run", print, finish=write_own)
         assert [row["epoch"] for row in result.metrics if "val_loss" in row] == [4, 6]
         assert [list(row) for row in result.metrics[:1]] == [["epoch", "step", "train_loss", "seconds"]]
         for row, (_, same) in zip(result.metrics, loop.train(all_rows), strict=True):
@@ -155,7 +156,7 @@ class TestEnds:
         last, best = self.by_hand(all_rows, "val_loss", patience=4)
         assert 1 <= best < last < 60
         chosen = self.overfitting(early_stopping=EarlyStopping(patience=4), keep="best")
-        result = runs.start(chosen, tmp_path / "run", print)
+        result = runs.start(chosen, tmp_path / "run", print, finish=write_own)
         assert without_seconds(result.metrics) == without_seconds(all_rows[:last])
         assert result.kept == result.metrics[best - 1]
         assert not result.stopped
