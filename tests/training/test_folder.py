@@ -40,7 +40,7 @@ def computed():
     )
     epochs = list(loop.train(plan))
     params = epochs[-1][0].params
-    arrays = runs.inside.arrays(plan.model, params, first(plan.dataset.validation, 30).x)
+    arrays = runs.diagnostics.arrays(plan.model, params, first(plan.dataset.validation, 30).x)
     return plan, loop.begin(plan), epochs, arrays, runs._held_out(plan, params)
 
 
@@ -55,7 +55,7 @@ def path(computed, monkeypatch, tmp_path):
     monkeypatch.setattr(snapshot, "first_state", lambda _: begun.state)
     monkeypatch.setattr(runs, "begin", lambda _: begun)
     monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
-    monkeypatch.setattr(runs.inside, "arrays", lambda *_: arrays)
+    monkeypatch.setattr(runs.diagnostics, "arrays", lambda *_: arrays)
     monkeypatch.setattr(runs, "_held_out", lambda *_: held_out)
     monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
     monkeypatch.setattr(report, "write_own", lambda _: None)
