@@ -1,16 +1,13 @@
-"""Arrays with a description, as the bytes of a NumPy `.npz` archive.
+"""Files of arrays with a description: the models and the states of runs.
 
-The archive holds the description as JSON and one array a leaf of a tree under its path, `0/kernel.npy`. NumPy reads it;
-a bfloat16 array is stored as its bits, uint16. The zip format keeps a checksum of every member, so a flipped bit is an
-error on reading. Nothing is pickled, and no array is read that is not of the declared size and all in the file.
+They are written in the safetensors layout (`_safetensors.py`), an array a leaf of a tree under its path, `0/kernel`.
+Files in the layout before it (`_zipped.py`) are read as well. Nothing is pickled, and no array is read that is not of
+the declared size and all in the file.
 """
 
-import io
 import json
 import math
-import os
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from densefn import _disk, _npz
+from densefn import _disk, _safetensors
+from densefn._zipped import Zipped
 from densefn.param import name_of
+
+SUFFIX = ".safetensors"
 
 FORMAT = 1
 """The format of all descriptions; a file of a later one is refused."""
@@ -31,42 +30,37 @@ class ArchiveError(ValueError):
     """A file that does not hold what was expected, or not all of it."""
 
 
-def pack(description: tuple[str, dict[str, Any]], tree: Any) -> bytes:
+def pack(description: Mapping[str, Any], tree: Any) -> bytes:
     """The bytes of an archive.
 
     Args:
-      description: the name of its member, such as `layer.json`, and what it says; its `format` is added.
+      description: what JSON can say; its `format` is added.
       tree: of arrays.
     """
-    memory = io.BytesIO()
-    name, content = description
-    with zipfile.ZipFile(memory, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(name), json.dumps({"format": FORMAT, **content}, indent=2))
-        for path, leaf in _named(tree):
-            array = np.asarray(leaf)
-            bits = array.view(np.uint16) if array.dtype == jnp.bfloat16 else array
-            with archive.open(zipfile.ZipInfo(f"{path}.npy"), "w") as member:
-                np.lib.format.write_array(member, bits, version=(1, 0), allow_pickle=False)
-    return memory.getvalue()
+    arrays = {path: np.asarray(leaf) for path, leaf in _named(tree)}
+    return _safetensors.pack(arrays, {"format": FORMAT, **description})
 
 
 class Archive:
     """An archive that is open.
 
     Args:
-      file: the archive.
-      size: of the file, in bytes.
-      name: of the member that describes it.
+      layout: the reader of its file.
     """
 
-    def __init__(self, file: zipfile.ZipFile, size: int, name: str):
-        if any(member.compress_type != zipfile.ZIP_STORED for member in _npz.members(file)):
-            raise ValueError("expected members that are not compressed")
-        self._file, self._size, self._name = file, size, name
+    def __init__(self, layout: _safetensors.Reader | Zipped):
+        self._layout = layout
 
-    def describe(self) -> dict[str, Any]:
-        """What the description says."""
-        return parse(self._file.read(self._name))
+    def describe(self, *fields: str) -> dict[str, Any]:
+        """What the description says, in which these fields are.
+
+        Raises:
+          ValueError, TypeError: if it is of another format, or lacks one.
+        """
+        table = _checked(self._layout.description)
+        if missing := [field for field in fields if field not in table]:
+            raise ValueError(f"expected a description with {', '.join(missing)}, got one with {', '.join(table)}")
+        return table
 
     def read(self, declared: Any) -> Any:
         """The arrays, in a tree like one of leaves with `shape` and `dtype`: no file decides on sizes.
@@ -75,42 +69,48 @@ class Archive:
           ValueError: if they are not those of the tree.
         """
         named = dict(_named(declared))
-        expected = sorted(f"{name}.npy" for name in named)
-        got = sorted(set(self._file.namelist()) - {self._name})
-        if got != expected:
-            raise ValueError(f"expected the arrays {expected}, got {got}")
+        if sorted(self._layout.names) != sorted(named):
+            raise ValueError(f"expected the arrays {sorted(named)}, got {sorted(self._layout.names)}")
         size = sum(math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize for leaf in named.values())
-        if size > self._size:
-            raise ValueError(f"expected {size:,} bytes of arrays, got a file of {self._size:,}")
-        arrays = [self._array(name, leaf) for name, leaf in named.items()]
+        if size > self._layout.size:
+            raise ValueError(f"expected {size:,} bytes of arrays, got a file of {self._layout.size:,}")
+        arrays = [jnp.asarray(self._array(name, leaf)) for name, leaf in named.items()]
         return jax.tree.unflatten(jax.tree.structure(declared), arrays)
 
-    def _array(self, name: str, declared: Any) -> Array:
+    def _array(self, name: str, declared: Any) -> np.ndarray:
         shape, dtype = tuple(declared.shape), np.dtype(declared.dtype)
-        stored = np.dtype(np.uint16) if dtype == jnp.bfloat16 else dtype
-        with self._file.open(f"{name}.npy") as member:
-            got = _npz.header(member)
-            if got != (shape, "C", stored):
-                raise ValueError(f"expected {name} of shape {shape} and {stored}, got {got[0]} and {got[2]}")
-            # Reading to the end makes zipfile compare the checksum.
-            return jnp.asarray(np.frombuffer(member.read(), stored).reshape(shape).view(dtype))
+        # NumPy's files have no bfloat16; they hold its bits.
+        stored = np.dtype(np.uint16) if isinstance(self._layout, Zipped) and dtype == jnp.bfloat16 else dtype
+        if (got := self._layout.header(name)) != (shape, stored):
+            raise ValueError(f"expected {name} of shape {shape} and {stored}, got {got[0]} and {got[1]}")
+        return self._layout.array(name).view(dtype)
+
+
+def former(name: str) -> str:
+    """The name that an earlier densefn gave to the file of a name: `model.npz` for `model.safetensors`."""
+    return name.removesuffix(SUFFIX) + ".npz" if name.endswith(SUFFIX) else name
+
+
+def in_folder(folder: Path, name: str) -> Path:
+    """The file of a name in a folder, or the one of its former name: that goes away where the other is written."""
+    return path if (path := folder / former(name)).exists() else folder / name
 
 
 @contextmanager
-def opened(path: Path, name: str, expected: str) -> Iterator[Archive]:
+def opened(path: Path, expected: str) -> Iterator[Archive]:
     """Opens an archive.
 
     Args:
       path: of the file.
-      name: of the member that describes it.
       expected: what the file should be, for the message.
 
     Raises:
       ArchiveError: for whatever is found wrong with it while it is open.
     """
     try:
-        with _disk.open_file(path) as whole, zipfile.ZipFile(whole) as file:
-            yield Archive(file, os.fstat(whole.fileno()).st_size, name)
+        with _disk.open_file(path) as file:
+            is_zip = file.peek(2)[:2] == b"PK"
+            yield Archive(Zipped(file) if is_zip else _safetensors.Reader(file))
     except Exception as error:  # the readers of zip, JSON and NumPy's headers raise anything at a damaged file
         reason = error.strerror if isinstance(error, OSError) else error
         raise ArchiveError(f"{path}: expected {expected}: {reason or type(error).__name__}") from None
@@ -122,17 +122,16 @@ def parse(content: bytes) -> dict[str, Any]:
     Raises:
       ValueError, TypeError, RecursionError: if it holds none, or one of another format, or a number that is not finite.
     """
-    table = json.loads(content, parse_constant=_refuse)
+    return _checked(json.loads(content, parse_constant=_safetensors.refuse))
+
+
+def _checked(table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise TypeError(f"expected a JSON object, got {type(table).__name__}")
     if (given := table.get("format")) != FORMAT:
         later = isinstance(given, int) and given > FORMAT
         raise ValueError(f"expected format {FORMAT}, got {given!r}{', which a later densefn has written' * later}")
     return table
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"expected finite numbers, got {constant}")
 
 
 def _named(tree: Any) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""A model in a file: the layer's description, `layer.json`, and its parameters under their paths (`_archive.py`).
+"""A model in a file: the layer's description and its parameters under their paths (`_archive.py`).
 
 A file from a stranger can be small and its model huge: ten thousand layers, or one repeated a billion times. Parameters
 are bounded by the file that holds them; what has none is bounded here.
@@ -21,8 +21,7 @@ from densefn.param import name_of
 from densefn.serialize import from_dict, to_dict
 from densefn.summary import summary
 
-_DESCRIPTION = "layer.json"
-_IN_RUN = "model.npz"
+_IN_RUN = "model.safetensors"
 
 MOST_LAYERS, MOST_NESTED, MOST_TIMES, MOST_NUMBERS = 1000, 32, 10**6, 10**8
 """Of a model: the layers, how deep they are nested, how often one is repeated, and the numbers that one gives for an
@@ -34,7 +33,7 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
     """Writes a model.
 
     Args:
-      path: of the file, such as `model.npz`; an older one is replaced in one go.
+      path: of the file, such as `model.safetensors`; an older one is replaced in one go.
       layer: without functions of the user's, which have no name.
       params: its parameters.
       input_shape: for which they were drawn.
@@ -48,7 +47,7 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
 def pack(layer: Layer, params: Any, input_shape: InputShape) -> bytes:
     """The bytes of the file that `save` writes."""
     description = {"layer": to_dict(layer), "input_shape": list(input_shape)}
-    return _archive.pack((_DESCRIPTION, description), params)
+    return _archive.pack(description, params)
 
 
 def describe(path: str | Path) -> tuple[Layer, Shape]:
@@ -71,7 +70,8 @@ def load(path: str | Path) -> tuple[Layer, Any]:
     """Reads a model.
 
     Args:
-      path: of the file, or of the folder of a run, which has it as `model.npz`.
+      path: of the file, or of the folder of a run, which has it as `model.safetensors`; `model.npz` of an earlier
+        densefn is read as well.
 
     Returns:
       The layer and its parameters.
@@ -88,11 +88,11 @@ def load(path: str | Path) -> tuple[Layer, Any]:
 def _opened(path: str | Path) -> AbstractContextManager[Archive]:
     path = Path(path)
     expected = "a model written by densefn, or the folder of a run"
-    return _archive.opened(path / _IN_RUN if path.is_dir() else path, _DESCRIPTION, expected)
+    return _archive.opened(_archive.in_folder(path, _IN_RUN) if path.is_dir() else path, expected)
 
 
 def _described(file: Archive) -> tuple[Layer, Shape]:
-    description = file.describe()
+    description = file.describe("layer", "input_shape")
     _check_counts(description["layer"])
     layer = from_dict(description["layer"])
     return layer, _check_shapes(layer, layer.shape(description["input_shape"]))

@@ -1,17 +1,24 @@
 """Models in files: whole, or refused."""
 
-import io
+import hashlib
 import json
 import subprocess
 import sys
 import zipfile
 
 import chex
+import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.flax import load_file, save_file
 
-from densefn import Dense, Repeat, Sequential, _disk, checkpoint
+from densefn import Dense, Repeat, Sequential, _disk, _safetensors, checkpoint, from_dict
 from densefn._archive import ArchiveError
+from tests import former
+from tests.former import array
+
+U16 = np.zeros((3, 4), np.uint16)
 
 MODEL = Sequential(Dense(4, "relu"), Repeat(Dense(4, dtype="bfloat16"), times=2), "tanh", Dense(2, dtype="float16"))
 
@@ -23,8 +30,8 @@ def params(key):
 
 @pytest.fixture
 def path(tmp_path, params):
-    checkpoint.save(tmp_path / "model.npz", MODEL, params, (None, 3))
-    return tmp_path / "model.npz"
+    checkpoint.save(tmp_path / "model.safetensors", MODEL, params, (None, 3))
+    return tmp_path / "model.safetensors"
 
 
 def test_comes_back_as_it_was(path, params):
@@ -34,9 +41,25 @@ def test_comes_back_as_it_was(path, params):
     chex.assert_trees_all_equal_dtypes(loaded, params)
 
 
-def test_numpy_reads_it(path, params):
-    with np.load(path, allow_pickle=False) as archive:
-        np.testing.assert_array_equal(archive["0/kernel"], params["0"]["kernel"])
+def test_safetensors_reads_it(path, params):
+    tensors = load_file(path)
+    chex.assert_trees_all_equal(tensors["1/kernel"], params["1"]["kernel"])
+    assert tensors["1/kernel"].dtype == jax.numpy.bfloat16
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+        assert from_dict(json.loads(metadata["layer"])) == MODEL
+        assert json.loads(metadata["input_shape"]) == [None, 3]
+        digests = json.loads(metadata["sha256"])
+        assert digests["0/kernel"] == hashlib.sha256(file.get_tensor("0/kernel").tobytes()).hexdigest()
+
+
+def test_a_file_that_safetensors_wrote_anew_is_read(path, params):
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata)
+    layer, loaded = checkpoint.load(path)
+    assert layer == MODEL
+    chex.assert_trees_all_equal(loaded, params)
 
 
 def test_equal_models_are_equal_files(path, params, tmp_path):
@@ -44,41 +67,42 @@ def test_equal_models_are_equal_files(path, params, tmp_path):
     assert path.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
-def test_every_flipped_bit_in_the_data_is_found(path, params):
-    whole = path.read_bytes()
+@pytest.fixture(params=["safetensors", "npz"])
+def written(request, path):
+    """A file in each layout that is read."""
+    if request.param == "npz":
+        path.write_bytes(former.archive(former.members(path, "layer.json")))
+    return path
+
+
+def test_both_layouts_come_back_as_they_were(written, params):
+    layer, loaded = checkpoint.load(written)
+    assert layer == MODEL
+    chex.assert_trees_all_equal(loaded, params)
+    chex.assert_trees_all_equal_dtypes(loaded, params)
+
+
+def test_every_flipped_bit_in_the_data_is_found(written, params):
+    whole = written.read_bytes()
     rng = np.random.default_rng(0)
     for position in rng.integers(len(whole), size=200):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << rng.integers(8)
-        path.write_bytes(damaged)
+        written.write_bytes(damaged)
         try:
-            layer, loaded = checkpoint.load(path)
+            layer, loaded = checkpoint.load(written)
         except ArchiveError:
             continue
         assert layer == MODEL  # a bit that says nothing, such as a date
         chex.assert_trees_all_equal(loaded, params)
 
 
-def test_every_truncation_is_found(path):
-    whole = path.read_bytes()
+def test_every_truncation_is_found(written):
+    whole = written.read_bytes()
     for length in range(0, len(whole), 37):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ArchiveError, match="model.npz: expected a model written by densefn"):
-            checkpoint.load(path)
-
-
-def rewritten(path, change, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path) as archive:
-        members = change({name: archive.read(name) for name in archive.namelist()})
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-
-
-def array(value, **options):
-    memory = io.BytesIO()
-    np.save(memory, value, **options)
-    return memory.getvalue()
+        written.write_bytes(whole[:length])
+        with pytest.raises(ArchiveError, match="model.safetensors: expected a model written by densefn"):
+            checkpoint.load(written)
 
 
 @pytest.mark.parametrize(
@@ -87,32 +111,51 @@ def array(value, **options):
         (lambda m: {k: v for k, v in m.items() if k != "layer.json"}, "layer.json"),
         (lambda m: {k: v for k, v in m.items() if k != "0/bias.npy"}, "expected the arrays"),
         (lambda m: {**m, "../evil.npy": b""}, "expected the arrays"),
-        (
-            lambda m: {**m, "0/bias.npy": array(np.zeros(5, np.float32))},
-            r"0/bias of shape \(4,\) and float32, got \(5,\)",
-        ),
+        (lambda m: {**m, "0/bias.npy": array(np.zeros(5, "f"))}, r"0/bias of shape \(4,\) and float32, got \(5,\)"),
         (lambda m: {**m, "0/bias.npy": array(np.zeros(4, np.float64))}, "got .* and float64"),
         (lambda m: {**m, "0/bias.npy": array(np.array([None] * 4), allow_pickle=True)}, "and object"),
+        (lambda m: {**m, "0/kernel.npy": array(np.zeros((3, 4), "f", order="F"))}, "expected 0/kernel in C order"),
         (lambda m: {**m, "0/bias.npy": m["0/bias.npy"][:-4]}, "reshape"),
         (lambda m: {**m, "0/bias.npy": b"not an array"}, "magic"),
         (lambda m: {**m, "layer.json": b"{}"}, "expected format 1, got None"),
-        (lambda m: {**m, "layer.json": b'{"format": 1}'}, "layer"),
+        (lambda m: {**m, "layer.json": b'{"format": 1}'}, "a description with layer, input_shape, got one with format"),
         (lambda m: {**m, "layer.json": m["layer.json"].replace(b'"format": 1', b'"format": 2')}, "later densefn"),
         (lambda m: {**m, "layer.json": b"\xff"}, "utf-8"),
         (
-            lambda m: {**m, "layer.json": json.dumps({"format": 1, "layer": {"layer": "os.system"}}).encode()},
+            lambda m: {**m, "layer.json": b'{"format": 1, "input_shape": [2], "layer": {"layer": "os.system"}}'},
             "unknown layer",
         ),
     ],
 )
-def test_what_is_not_a_model_is_refused(path, change, message):
-    rewritten(path, change)
+def test_an_archive_that_is_not_a_model_is_refused(path, change, message):
+    path.write_bytes(former.archive(change(former.members(path, "layer.json"))))
     with pytest.raises(ArchiveError, match=message):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize(
+    ("description", "arrays", "message"),
+    [
+        ({"format": 1}, {}, "a description with layer, input_shape, got one with format"),
+        ({"format": 2}, {}, "expected format 1, got 2, which a later densefn has written"),
+        ({}, {}, "expected format 1, got None"),
+        ({"layer": {"layer": "os.system"}}, {}, "unknown layer"),
+        ({}, {"kernel": np.zeros((3, 2), "f")}, r"expected the arrays \['bias', 'kernel'\], got \['kernel'\]"),
+        ({}, {"kernel": np.zeros((3, 2)), "bias": np.zeros(2, "f")}, r"expected kernel of .* float32, got .* float64"),
+        ({}, {"kernel": np.zeros((2, 3), "f"), "bias": np.zeros(2, "f")}, r"of shape \(3, 2\) .*, got \(2, 3\)"),
+        ({"layer": {"units": 2, "dtype": "bfloat16"}}, {"kernel": U16[:, :2], "bias": U16[0, :2]}, "got .* uint16"),
+    ],
+)
+def test_what_is_not_a_model_is_refused(tmp_path, description, arrays, message):
+    if arrays or "layer" in description:
+        description = {"format": 1, "layer": {"units": 2}, "input_shape": [None, 3], **description}
+    (tmp_path / "a.safetensors").write_bytes(_safetensors.pack(arrays, description))
+    with pytest.raises(ArchiveError, match=message):
+        checkpoint.load(tmp_path / "a.safetensors")
+
+
 def test_compressed_members_and_other_files_are_refused(path, tmp_path):
-    rewritten(path, lambda m: m, zipfile.ZIP_DEFLATED)
+    path.write_bytes(former.archive(former.members(path, "layer.json"), zipfile.ZIP_DEFLATED))
     with pytest.raises(ArchiveError, match="not compressed"):
         checkpoint.load(path)
     with pytest.raises(ArchiveError, match="No such file"):

@@ -154,7 +154,7 @@ def test_an_archive_that_announces_what_cannot_be_is_refused_at_once(name, tmp_p
     tracemalloc.start()
     with pytest.raises(data.DataError) as error:
         data.read(tmp_path / "a.npz")
-    with pytest.raises(ArchiveError) as of_model, opened(tmp_path / "a.npz", "layer.json", "a model"):
+    with pytest.raises(ArchiveError) as of_model, opened(tmp_path / "a.npz", "a model"):
         pass
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()

@@ -90,8 +90,8 @@ def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
 def _of_run(run: Path) -> tuple[Layer, Shape]:
     from densefn.training import folder
 
-    folder.check(run, folder.MODEL)
-    return checkpoint.describe(run / folder.MODEL)
+    _, files = folder.check(run, folder.MODEL)
+    return checkpoint.describe(run / folder.listed(folder.MODEL, files))
 
 
 def _configured(path: str) -> tuple[Layer, Shape]:

@@ -9,6 +9,8 @@ from typing import Any
 from densefn.cli.console import fail, file_name, lacks, write
 from densefn.export import FORMATS, CheckError, export
 
+_NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own
+
 
 def add(commands: Any) -> None:
     """Adds the command to the parser."""
@@ -25,16 +27,24 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or its model.npz")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or its model.safetensors")
     parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("-o", "--output", type=file_name, metavar="FILE", help="default: beside RUN's model.npz")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=file_name,
+        metavar="FILE",
+        help="default: beside RUN's model, with its name or exported.safetensors",
+    )
     parser.set_defaults(command=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     suffix, usage, _ = FORMATS[arguments.format]
-    if arguments.output and arguments.output.suffix != suffix:
-        return fail(f"--output: expected the name of a file that ends in {suffix}, got {arguments.output}")
+    folder = arguments.run if arguments.run.is_dir() else arguments.run.parent
+    path = arguments.output or folder / f"{_NAMES.get(arguments.format, 'model')}{suffix}"
+    if mistake := _mistake(path, suffix):
+        return fail(f"--output: expected {mistake}, got {path}")
     try:
         from densefn.training.exportable import take
 
@@ -46,8 +56,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return fail(str(error))
     except CheckError as error:
         return fail(f"{arguments.run}: nothing is written: {error}", 1)
-    folder = arguments.run if arguments.run.is_dir() else arguments.run.parent
-    path = arguments.output or folder / f"model{suffix}"
     if status := write(exported.content, path):
         return status
     columns = f" of {textwrap.shorten(', '.join(preparation.features), 80)}" if preparation else ""
@@ -56,3 +64,11 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"read back and run for {exported.rows} rows: its outputs, of up to {exported.largest:.2g}, {differ}\n")
     print(usage.replace('"FILE"', json.dumps(str(path), ensure_ascii=False)), end="")
     return 0
+
+
+def _mistake(path: Path, suffix: str) -> str | None:
+    from densefn.training.folder import is_of_run
+
+    if path.suffix != suffix:
+        return f"the name of a file that ends in {suffix}"
+    return "another name than that of the run's own file" if is_of_run(path) else None

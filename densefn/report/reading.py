@@ -108,14 +108,14 @@ def read(folder: Path, name: str) -> Run:
       ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
     """
     try:
-        check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
+        _, files = check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
     except FolderError as error:
         raise ReportError(str(error)) from None
     try:
         text = (folder / names.CONFIG).read_text(encoding="utf-8")
         config = _config(text)
         metrics = _rows(folder / names.METRICS)
-        model = folder / names.MODEL
+        model = names.listed(names.MODEL, files)
         preparation = read_preparation(folder / names.PREPARATION)
         return Run(
             name,
@@ -123,7 +123,7 @@ def read(folder: Path, name: str) -> Run:
             text,
             metrics,
             _kept(metrics, _json(folder / names.RESULT)),
-            summary(*checkpoint.describe(model)) if model.exists() else None,
+            summary(*checkpoint.describe(folder / model)) if model in files else None,
             preparation,
             _confusion(_json(folder / names.CONFUSION), len(preparation.classes or ())),
             _predictions(_json(folder / names.PREDICTIONS)),

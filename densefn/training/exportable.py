@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from densefn import checkpoint
+from densefn import _archive, checkpoint
 from densefn.data import Preparation, read_preparation
 from densefn.export import Affine, Model
 from densefn.training import folder
@@ -12,7 +12,7 @@ def take(run: Path) -> tuple[Model, Preparation | None]:
     """The model of a run, with what its preparation does to inputs and outputs.
 
     Args:
-      run: the run's folder or its `model.npz`.
+      run: the run's folder or its `model.safetensors`.
 
     Returns:
       The model, and the preparation that lies beside it, if there is one: its `features` are the columns of the input.
@@ -20,7 +20,7 @@ def take(run: Path) -> tuple[Model, Preparation | None]:
     Raises:
       ValueError: names the file that is missing or not as the run wrote it, or the parameter that is not finite.
     """
-    path = run / folder.MODEL if run.is_dir() else run
+    path = _archive.in_folder(run, folder.MODEL) if run.is_dir() else run
     in_run = any(path.with_name(name).exists() for name in (folder.PREPARATION, folder.MANIFEST))
     if in_run:
         folder.check(path.parent, path.name, folder.PREPARATION)

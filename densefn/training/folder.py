@@ -11,6 +11,8 @@ that is one run:
 A reader accepts files that are all of one generation. `metrics.jsonl` grows between two saves: while the run is not
 over, what follows the part that the manifest knows is of the epochs since the last save.
 
+An earlier densefn wrote `model.npz` and `state.npz`. They are read, and go away where the same is written anew.
+
 A folder is locked as long as a process trains in it. The lock ends with the process.
 """
 
@@ -25,8 +27,8 @@ from typing import Any, NamedTuple
 
 from densefn import _archive, _disk
 
-CONFIG, METRICS, PREPARATION, STATE = "config.toml", "metrics.jsonl", "preparation.json", "state.npz"
-MODEL, RESULT, HISTOGRAMS = "model.npz", "result.json", "histograms.json"
+CONFIG, METRICS, PREPARATION, STATE = "config.toml", "metrics.jsonl", "preparation.json", "state.safetensors"
+MODEL, RESULT, HISTOGRAMS = "model.safetensors", "result.json", "histograms.json"
 NOTES = "notes.json"
 CONFUSION, PREDICTIONS = "confusion_matrix.json", "predictions.json"
 CURVES, REPORT = "curves.png", "report.html"
@@ -89,10 +91,13 @@ class Folder:
           over: whether the run is.
         """
         known = {name: entry(content) for name, content in {**files, **(grown or {})}.items()}
-        after = {**self._files, **known}
+        former_names = {_archive.former(name) for name in files} - set(files)
+        after = {name: entry for name, entry in self._files.items() if name not in former_names} | known
         Manifest(self._facts, [self._files, after], os.getpid()).write(self.path)
         for name, content in files.items():
             _disk.replace(self.path / name, content)
+        for name in former_names:
+            (self.path / name).unlink(missing_ok=True)
         Manifest(self._facts, [after], None if over else os.getpid()).write(self.path)
         self._files = after
 
@@ -128,6 +133,16 @@ def _trainer(run_dir: Path) -> str:
     except FolderError:
         number = None
     return f"process {number}" if number else "another process"
+
+
+def listed(name: str, files: Mapping[str, Entry]) -> str:
+    """The name that a file has in a list: its former one where that is there."""
+    return former if name not in files and (former := _archive.former(name)) in files else name
+
+
+def is_of_run(path: Path) -> bool:
+    """Whether a path is that of the model or the state of a run."""
+    return path.name in (MODEL, STATE) and path.with_name(MANIFEST).exists()
 
 
 def is_begun(run_dir: Path) -> bool:
@@ -180,26 +195,31 @@ def _checked(
 ) -> tuple[Manifest, Mapping[str, Entry]]:
     def fits(name: str, generation: Mapping[str, Entry]) -> bool:
         grows = name == METRICS and manifest.process is not None
+        name = listed(name, generation)
         return _fits(run_dir / name, generation.get(name), grows)
 
     for generation in manifest.generations:
         if all(fits(name, generation) for name in names):
             break
     else:
-        wrong = [name for name in names if not any(fits(name, each) for each in manifest.generations)]
-        listed = [name for name in wrong if any(name in each for each in manifest.generations)]
-        raise FolderError(_reason(run_dir, wrong, listed))
+        wrong = [
+            listed(name, manifest.generations[0])
+            for name in names
+            if not any(fits(name, each) for each in manifest.generations)
+        ]
+        known = [name for name in wrong if any(name in each for each in manifest.generations)]
+        raise FolderError(_reason(run_dir, wrong, known))
     for name in needed:
-        if name not in generation:
+        if listed(name, generation) not in generation:
             raise FolderError(f"{run_dir / name}: the run has not got so far; to go on: {_go_on(run_dir)}")
     return manifest, generation
 
 
-def _reason(run_dir: Path, wrong: Sequence[str], listed: Sequence[str]) -> str:
+def _reason(run_dir: Path, wrong: Sequence[str], known: Sequence[str]) -> str:
     if not wrong:
         return f"{run_dir}: the run was killed while it replaced its files; to go on: {_go_on(run_dir)}"
     path = run_dir / wrong[0]
-    if wrong[0] not in listed:
+    if wrong[0] not in known:
         return f"{path}: it is not a file of this run: {MANIFEST} does not list it"
     if not path.exists():
         return f"{path}: No such file, but {MANIFEST} lists it"

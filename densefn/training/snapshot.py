@@ -1,7 +1,7 @@
 """Where a run stands, in a file: all that it needs to go on to the bits of one that was never interrupted.
 
-`state.npz` in the folder of a run holds the state after an epoch and that of the model to keep; the metrics of the
-epochs up to then are in `metrics.jsonl`. The order of the rows needs no place in it: it depends on the seed and the
+`state.safetensors` in the folder of a run holds the state after an epoch and that of the model to keep; the metrics of
+the epochs up to then are in `metrics.jsonl`. The order of the rows needs no place in it: it depends on the seed and the
 number of the epoch alone.
 """
 
@@ -23,7 +23,6 @@ from densefn.training.config import dump, flat
 from densefn.training.folder import Folder
 from densefn.training.loop import Plan, Snapshot, first_state
 
-_DESCRIPTION = "state.json"
 _MAY_DIFFER = {"train.epochs", "data.path", "data.target", "data.validation"}
 """Data may have moved; what is in it is compared by its fingerprint and the preparation that was fitted to it."""
 
@@ -57,7 +56,7 @@ def pack(plan: Plan, snapshot: Snapshot) -> bytes:
     """The bytes of the file that says where a run stands."""
     states = {"state": snapshot.state} | ({} if snapshot.kept is snapshot.state else {"kept": snapshot.kept})
     description = {"epoch": len(snapshot.rows), "states": list(states), "config": _table(plan)}
-    return _archive.pack((_DESCRIPTION, description), jax.tree.map(_as_data, states))
+    return _archive.pack(description, jax.tree.map(_as_data, states))
 
 
 def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folder, Snapshot] | None:
@@ -78,11 +77,12 @@ def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folde
     if _is_new(run_dir):
         return None
     manifest, files = folder.check(run_dir, folder.PREPARATION, folder.METRICS, folder.STATE)
-    done, states, config = _described(run_dir)
+    path = run_dir / folder.listed(folder.STATE, files)
+    done, states, config = _described(path)
     _check(run_dir, plan, done, config)
     _check_facts(run_dir, plan, manifest.facts, warn)
     first = jax.eval_shape(lambda: first_state(plan))
-    with _opened(run_dir) as file:
+    with _opened(path) as file:
         read = file.read(jax.eval_shape(lambda tree: jax.tree.map(_as_data, tree), dict.fromkeys(states, first)))
     read = {name: jax.tree.map(_from_data, first, state) for name, state in read.items()}
     rows = log.read(run_dir / folder.METRICS)[:done]
@@ -90,7 +90,8 @@ def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folde
         raise ResumeError(f"{run_dir / folder.METRICS}: expected the metrics of {done} epochs, got {len(rows)}")
     snapshot = Snapshot(rows, read["state"], read.get("kept", read["state"]))
     run = Folder(run_dir, facts(plan), folder.settled(run_dir, manifest, files))
-    run.replace({folder.CONFIG: dump(plan.config).encode(), folder.METRICS: log.lines(rows).encode()})
+    texts = {folder.CONFIG: dump(plan.config).encode(), folder.METRICS: log.lines(rows).encode()}
+    run.replace({folder.STATE: pack(plan, snapshot), **texts})
     return run, snapshot
 
 
@@ -98,17 +99,17 @@ def _is_new(run_dir: Path) -> bool:
     """Whether a run was killed before it was saved."""
     if (run_dir / folder.MANIFEST).exists():
         _, files = folder.check(run_dir, folder.CONFIG, optional=[folder.PREPARATION, folder.STATE])
-        return folder.STATE not in files
-    return not any((run_dir / name).exists() for name in (folder.STATE, folder.MODEL))
+        return folder.listed(folder.STATE, files) not in files
+    return not any(_archive.in_folder(run_dir, name).exists() for name in (folder.STATE, folder.MODEL))
 
 
-def _opened(run_dir: Path) -> AbstractContextManager[Archive]:
-    return _archive.opened(run_dir / folder.STATE, _DESCRIPTION, "where the run stood after an epoch")
+def _opened(path: Path) -> AbstractContextManager[Archive]:
+    return _archive.opened(path, "where the run stood after an epoch")
 
 
-def _described(run_dir: Path) -> tuple[int, list[str], dict[str, Any]]:
-    with _opened(run_dir) as file:
-        said = file.describe()
+def _described(path: Path) -> tuple[int, list[str], dict[str, Any]]:
+    with _opened(path) as file:
+        said = file.describe("epoch", "states", "config")
         done, states, config = said["epoch"], said["states"], said["config"]
         is_state = type(done) is int and done > 0 and type(config) is dict
         if not is_state or states not in (["state"], ["state", "kept"]):

@@ -89,9 +89,10 @@ def open_run(run_dir: str | Path) -> Trained:
       ValueError: names the file that is missing or not as the run wrote it, or the parameter that is not finite.
     """
     run_dir = Path(run_dir)
-    manifest, _ = folder.check(run_dir, folder.CONFIG, folder.PREPARATION, folder.MODEL)
-    model, params = checkpoint.load(run_dir / folder.MODEL)
-    checkpoint.check_finite(run_dir / folder.MODEL, params)
+    manifest, files = folder.check(run_dir, folder.CONFIG, folder.PREPARATION, folder.MODEL)
+    path = run_dir / folder.listed(folder.MODEL, files)
+    model, params = checkpoint.load(path)
+    checkpoint.check_finite(path, params)
     file = config.read(run_dir / folder.CONFIG)
     preparation = data.read_preparation(run_dir / folder.PREPARATION)
     return Trained(file, file.decode(), preparation, model, params, manifest.facts["data"])

@@ -9,6 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from densefn import Dense, Sequential, checkpoint
 from densefn.cli import main
@@ -45,7 +47,7 @@ def bare(tmp_path):
     def save(layer):
         folder = tmp_path / "bare"
         folder.mkdir()
-        checkpoint.save(folder / "model.npz", layer, layer.init(jax.random.key(0), (None, 4)), (None, 4))
+        checkpoint.save(folder / "model.safetensors", layer, layer.init(jax.random.key(0), (None, 4)), (None, 4))
         return folder
 
     return save
@@ -55,10 +57,9 @@ def predicted(run, rows):
     """The run's predictions in float64, from its files alone: a net of tanh layers and its standardisations."""
     prepared = json.loads((run / "preparation.json").read_text())
     y = (rows - np.array(prepared["mean"])) / np.array(prepared["scale"])
-    with np.load(run / "model.npz") as arrays:
-        layers = json.loads(arrays["layer.json"])["layer"]["layers"]
-        for i, layer in enumerate(layers):
-            y = y @ arrays[f"{i}/kernel"].astype(np.float64) + arrays[f"{i}/bias"]
+    with safe_open(run / "model.safetensors", "numpy") as file:
+        for i, layer in enumerate(json.loads(file.metadata()["layer"])["layers"]):
+            y = y @ file.get_tensor(f"{i}/kernel").astype(np.float64) + file.get_tensor(f"{i}/bias")
             y = {"tanh": np.tanh, None: np.asarray}[layer.get("activation")](y)
     target = prepared["target"]
     return y * np.array(target["scale"]) + np.array(target["mean"])
@@ -96,12 +97,11 @@ def test_safetensors_has_the_parameters_and_what_stands_around_them(run, tmp_pat
     prepared = json.loads((run / "preparation.json").read_text())
     np.testing.assert_array_equal(found["params"]["inputs/mean"], prepared["mean"])
     np.testing.assert_array_equal(found["params"]["outputs/scale"], prepared["target"]["scale"])
-    with np.load(run / "model.npz") as arrays:
-        np.testing.assert_array_equal(found["params"]["0/kernel"], arrays["0/kernel"])
+    np.testing.assert_array_equal(found["params"]["0/kernel"], load_file(run / "model.safetensors")["0/kernel"])
 
 
 def test_the_run_may_be_named_by_its_model(run, tmp_path):
-    assert main(["export", str(run / "model.npz"), "--format", "onnx", "-o", str(tmp_path / "a.onnx")]) == 0
+    assert main(["export", str(run / "model.safetensors"), "--format", "onnx", "-o", str(tmp_path / "a.onnx")]) == 0
     assert main(["export", str(run), "--format", "onnx"]) == 0
     assert (tmp_path / "a.onnx").read_bytes() == (run / "model.onnx").read_bytes()
 
@@ -124,10 +124,10 @@ def failed(capsys, *arguments):
 def test_a_folder_that_is_no_run(tmp_path, capsys):
     status, message = failed(capsys, str(tmp_path), "--format", "onnx")
     assert status == 2
-    assert f"{tmp_path / 'model.npz'}: expected a model written by densefn" in message
+    assert f"{tmp_path / 'model.safetensors'}: expected a model written by densefn" in message
 
 
-@pytest.mark.parametrize("name", ["model.npz", "preparation.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "preparation.json"])
 def test_a_broken_file(name, run, capsys):
     (run / name).write_bytes((run / name).read_bytes()[:100])
     status, message = failed(capsys, str(run), "--format", "onnx")
@@ -138,9 +138,9 @@ def test_a_broken_file(name, run, capsys):
 
 def test_files_that_do_not_go_together(run, capsys):
     layer = Dense(1)
-    checkpoint.save(run / "model.npz", layer, layer.init(jax.random.key(0), (None, 4)), (None, 4))
+    checkpoint.save(run / "model.safetensors", layer, layer.init(jax.random.key(0), (None, 4)), (None, 4))
     _, message = failed(capsys, str(run), "--format", "onnx")
-    assert message.startswith(f"{run / 'model.npz'}: it is not as the run wrote it")
+    assert message.startswith(f"{run / 'model.safetensors'}: it is not as the run wrote it")
     seal(run)
     status, message = failed(capsys, str(run), "--format", "onnx")
     assert status == 2
@@ -152,7 +152,7 @@ def test_what_a_format_cannot_express_is_named_and_nothing_written(bare, capsys)
     status, message = failed(capsys, str(folder), "--format", "keras")
     assert status == 2
     assert "Keras cannot express Dense(units=4, activation='sparsemax') at '1'" in message
-    assert [path.name for path in folder.iterdir()] == ["model.npz"]
+    assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
 
 
 def test_an_export_that_does_not_reproduce_the_outputs_is_not_written(run, capsys, monkeypatch):
@@ -171,7 +171,7 @@ def test_an_export_that_does_not_reproduce_the_outputs_is_not_written(run, capsy
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("safetensors", "safetensors"), ("stablehlo", "flatbuffers"), ("keras", "keras"), ("onnx", "onnxruntime")],
+    [("stablehlo", "flatbuffers"), ("keras", "keras"), ("onnx", "onnxruntime")],
 )
 def test_a_missing_package_is_named_with_its_extra(name, package, run, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, f"densefn.export.{name}", raising=False)
@@ -186,6 +186,9 @@ def test_an_output_that_cannot_be(run, tmp_path, capsys):
         2,
         "--output: expected the name of a file that ends in .keras, got a.onnx\n",
     )
+    for name in ("model.safetensors", "state.safetensors"):
+        message = f"--output: expected another name than that of the run's own file, got {run / name}\n"
+        assert failed(capsys, str(run), "--format", "safetensors", "-o", str(run / name)) == (2, message)
     status, message = failed(capsys, str(run), "--format", "onnx", "-o", str(tmp_path / "none" / "a.onnx"))
     assert (status, message) == (2, f"--output {tmp_path / 'none' / 'a.onnx'}: No such file or directory\n")
 
@@ -208,3 +211,4 @@ def test_a_column_that_float32_rounds_away_is_named(run, capsys):
     assert message.startswith("column 'bmi': float32, which the file takes")
     assert not (run / "model.onnx").exists()
     assert main(["export", str(run), "--format", "safetensors"]) == 0
+    assert (run / "exported.safetensors").exists()

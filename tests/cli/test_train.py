@@ -80,12 +80,12 @@ class TestRun:
             "histograms.json",
             "manifest.json",
             "metrics.jsonl",
-            "model.npz",
+            "model.safetensors",
             "notes.json",
             "preparation.json",
             "report.html",
             "result.json",
-            "state.npz",
+            "state.safetensors",
         ]
 
     def test_its_model_is_explained_like_that_of_its_config(self, run_dir, capsys):
@@ -101,7 +101,7 @@ class TestRun:
         assert [(row["epoch"], row["step"]) for row in rows(run_dir)] == [(1, 23), (2, 46)]
 
     def test_the_model_has_the_accuracy_of_the_last_row(self, run_dir):
-        layer, params = checkpoint.load(run_dir / "model.npz")
+        layer, params = checkpoint.load(run_dir / "model.safetensors")
         plan = loop.prepare(config.load(run_dir / "config.toml"))
         assert layer == plan.model
         held_out = plan.dataset.validation
@@ -111,13 +111,13 @@ class TestRun:
     def test_the_config_it_leaves_trains_the_same_run_to_the_bit(self, run_dir, tmp_path):
         again = tmp_path / "again"
         assert main(["train", str(run_dir / "config.toml"), "--run-dir", str(again)]) == 0
-        assert (again / "model.npz").read_bytes() == (run_dir / "model.npz").read_bytes()
+        assert (again / "model.safetensors").read_bytes() == (run_dir / "model.safetensors").read_bytes()
         for row, same in zip(rows(run_dir), rows(again), strict=True):
             assert {**row, "seconds": 0} == {**same, "seconds": 0}
 
     def test_another_seed_trains_another_model(self, run_dir, tmp_path):
         main(["train", str(run_dir / "config.toml"), "--run-dir", str(tmp_path / "other"), "--set", "train.seed=1"])
-        assert (tmp_path / "other" / "model.npz").read_bytes() != (run_dir / "model.npz").read_bytes()
+        assert (tmp_path / "other" / "model.safetensors").read_bytes() != (run_dir / "model.safetensors").read_bytes()
 
     @pytest.mark.usefixtures("drawn")
     def test_the_report_needs_no_other_file_and_the_picture_opens(self, run_dir):
@@ -233,7 +233,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     assert (process.returncode, err) == (130, "")
     assert re.fullmatch(r"stopped after \d+ epochs in .*report.html", out.splitlines()[-2])
     assert out.splitlines()[-1] == f"to go on: densefn train --resume {run_dir}"
-    layer, params = checkpoint.load(run_dir / "model.npz")
+    layer, params = checkpoint.load(run_dir / "model.safetensors")
     chex.assert_tree_all_finite(params)
     assert isinstance(layer, Sequential)
 
@@ -251,7 +251,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
     capsys.readouterr()
     assert main(["train", "--resume", str(run_dir), "--set", "train.epochs=40"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("epoch 2/40 ")  # it was saved after the first
-    for name in ("model.npz", "state.npz", "confusion_matrix.json"):
+    for name in ("model.safetensors", "state.safetensors", "confusion_matrix.json"):
         assert (run_dir / name).read_bytes() == (whole / name).read_bytes()
     assert [{**row, "seconds": 0} for row in rows(run_dir)] == [{**row, "seconds": 0} for row in rows(whole)]
 
@@ -269,8 +269,8 @@ def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
     assert "expected the config with which the run began, got another train.seed;" in refused("--set", "train.seed=1")
     assert "expected train.epochs of at least the 2 that are done, got 1" in refused("--set", "train.epochs=1")
     assert "--run-dir: a run goes on in its own folder" in refused("--run-dir", "other")
-    (run_dir / "state.npz").unlink()
-    assert "state.npz: No such file, but manifest.json lists it" in refused()
+    (run_dir / "state.safetensors").unlink()
+    assert "state.safetensors: No such file, but manifest.json lists it" in refused()
 
 
 def test_a_folder_that_is_no_run_cannot_go_on(tmp_path, capsys):

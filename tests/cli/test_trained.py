@@ -141,7 +141,7 @@ def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys
 @pytest.mark.parametrize(
     "case",
     [
-        (np.nan, (2, 2, 2), ["model.npz: expected finite parameters, got nan or inf in 1/kernel"] * 3),
+        (np.nan, (2, 2, 2), ["model.safetensors: expected finite parameters, got nan or inf in 1/kernel"] * 3),
         (
             3e38,  # finite, and its products are not
             (2, 2, 1),
@@ -156,10 +156,10 @@ def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys
 def test_a_model_of_no_numbers_says_nothing(case, trained, tmp_path, capsys):
     value, statuses, messages = case
     run = shutil.copytree(trained, tmp_path / "run")
-    layer, params = checkpoint.load(run / "model.npz")
+    layer, params = checkpoint.load(run / "model.safetensors")
     params["1"]["kernel"] = np.full_like(params["1"]["kernel"], value)
     params["0"]["bias"] = np.full_like(params["0"]["bias"], 1e3)  # tanh is 1
-    checkpoint.save(run / "model.npz", layer, params, checkpoint.describe(run / "model.npz")[1])
+    checkpoint.save(run / "model.safetensors", layer, params, checkpoint.describe(run / "model.safetensors")[1])
     seal(run)
     (tmp_path / "new.csv").write_text(HEADER + "9,red,true,rose\n")
     commands = (["predict", str(run), "new.csv"], ["evaluate", str(run), "new.csv"], ["export", str(run), "--format"])

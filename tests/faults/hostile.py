@@ -96,7 +96,7 @@ def _refuses(arguments: list[Any], *names: str, may_take: bool = False) -> Verdi
 def _temporary_links(at: Path, rng: random.Random, place: Place) -> Verdict:
     """Links at the names that the files of a run will have; the first is what an older densefn wrote to."""
     run = sample.fresh(place.folder / "golden", at / "run")
-    for name in ("model.npz", "report.html", "metrics.jsonl", "curves.png"):
+    for name in ("model.safetensors", "report.html", "metrics.jsonl", "curves.png"):
         (run / f".{name}.{os.getpid()}").symlink_to(at / "mine.txt")
     (run / "page.html").symlink_to(at / "mine.txt")
     answer = call(["report", run, "-o", run / "page.html"])
@@ -106,7 +106,7 @@ def _temporary_links(at: Path, rng: random.Random, place: Place) -> Verdict:
 def _linked_file(at: Path, rng: random.Random, place: Place) -> Verdict:
     """A file of the run is a link to the user's, a pipe, or a device."""
     run = sample.fresh(place.folder / "golden", at / "run")
-    path = run / rng.choice(["model.npz", "preparation.json", "config.toml", "manifest.json", "metrics.jsonl"])
+    path = run / rng.choice(["model.safetensors", "preparation.json", "config.toml", "manifest.json", "metrics.jsonl"])
     path.unlink()
     match rng.randrange(3):
         case 0:

@@ -45,13 +45,13 @@ def cases(rng: random.Random) -> Iterator[Case]:
 def prepare(place: Place) -> Made:
     layer = densefn.Sequential(densefn.Dense(3, "relu", kernel_regularizer="l2"), densefn.Dense(2, dtype="bfloat16"))
     params = layer.init(jax.random.key(0), (None, 2))
-    path = place.folder / "model.npz"
+    path = place.folder / "model.safetensors"
     checkpoint.save(path, layer, params, (None, 2))
     return Made(path.read_bytes(), layer, _arrays(params))
 
 
 def judge(case: Case, place: Place) -> Verdict:
-    made, path = place.made, place.folder / "changed.npz"
+    made, path = place.made, place.folder / "changed.safetensors"
     path.write_bytes(flipped(made.content, stride(case.at, len(made.content)), case.mask))
     try:
         layer, params = densefn.load(path)

@@ -189,7 +189,9 @@ class TestPaths:
         assert capsys.readouterr().out.splitlines()[:2] == [told, index]
         monkeypatch.chdir(tmp_path)
         assert main(["train", "project/run/config.toml", "--run-dir", "again"]) == 0
-        assert (tmp_path / "again" / "model.npz").read_bytes() == (folder / "run" / "model.npz").read_bytes()
+        assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+            folder / "run" / "model.safetensors"
+        ).read_bytes()
         settings = config.load(tmp_path / "again" / "config.toml")
         assert settings.data.task == "classification"
         assert settings == loop.prepare(settings).config

@@ -49,14 +49,14 @@ def test_fit_leaves_the_same_run_whatever_the_config_is_written_as(folder, monke
     results = {name: fit(config, folder / name, shown.append) for name, config in configs.items()}
     assert [row["epoch"] for row in shown] == [1, 2] * 3
     expected = (folder / "path" / "config.toml").read_bytes()
-    _, params = checkpoint.load(folder / "path" / "model.npz")
+    _, params = checkpoint.load(folder / "path" / "model.safetensors")
     monkeypatch.chdir("/")  # where the rows are found does not depend on the folder
     for name, result in results.items():
         assert result.run_dir == folder / name
         losses = [row["val_loss"] for row in result.metrics]
         assert losses == [row["val_loss"] for row in results["path"].metrics]
         assert (folder / name / "config.toml").read_bytes() == expected
-        chex.assert_trees_all_equal(checkpoint.load(folder / name / "model.npz")[1], params)
+        chex.assert_trees_all_equal(checkpoint.load(folder / name / "model.safetensors")[1], params)
         assert open_run(folder / name).evaluate()["loss"] == pytest.approx(losses[-1], rel=1e-5)
 
 

@@ -207,7 +207,7 @@ def test_a_last_val_loss_of_nan_is_a_line_and_the_finite_epoch_is_kept(path, com
         assert run() == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("the val_loss is nan in epoch 2; try a smaller optimizer.learning_rate.")
-        assert line.endswith("model.npz is that of epoch 1")
+        assert line.endswith("model.safetensors is that of epoch 1")
         _, kept = checkpoint.load(tmp_path / "run")
         chex.assert_trees_all_equal(kept, state.params)
 
@@ -222,7 +222,7 @@ def test_another_setting_of_jax_is_refused(path, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == f"{tmp_path / 'run'}: {said}"
 
 
-@pytest.mark.parametrize("name", ["state.npz", "manifest.json"])
+@pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
 def test_a_later_format_is_refused(name, path, tmp_path, monkeypatch, capsys):
     pack = snapshot.pack
 
@@ -232,7 +232,7 @@ def test_a_later_format_is_refused(name, path, tmp_path, monkeypatch, capsys):
             return pack(*given)
 
     with monkeypatch.context() as patch:
-        if name == "state.npz":
+        if name == "state.safetensors":
             patch.setattr(snapshot, "pack", later)
         else:
             patch.setattr(_archive, "FORMAT", 2)

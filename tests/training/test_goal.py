@@ -52,7 +52,7 @@ class TestMeasures:
         names = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_f1", "val_top_2_accuracy", "seconds"]
         for row in rows(tmp_path / "run"):
             assert [name for name in row if name != "gradient_norms"] == names
-        layer, params = checkpoint.load(tmp_path / "run" / "model.npz")
+        layer, params = checkpoint.load(tmp_path / "run" / "model.safetensors")
         x, y = chosen.dataset.validation
         outputs = np.asarray(layer.apply(params, x))
         predicted, last = outputs.argmax(axis=1), result.metrics[-1]
@@ -74,7 +74,7 @@ class TestMeasures:
         chosen = plan("breast_cancer", NETWORK, loss=BinaryCrossEntropy(class_weights="balanced"))
         result = runs.start(chosen, tmp_path / "run", print)
         x, y = chosen.dataset.validation
-        layer, params = checkpoint.load(tmp_path / "run" / "model.npz")
+        layer, params = checkpoint.load(tmp_path / "run" / "model.safetensors")
         z = np.asarray(layer.apply(params, x))[:, 0]
         assert result.kept["val_accuracy"] == pytest.approx(metrics.accuracy_score(y, z > 0), abs=1e-6)
         assert result.kept["val_accuracy"] > 0.9
@@ -109,7 +109,7 @@ class TestEvaluation:
         assert len(result.metrics) == 1
         line = progress.closing_line(chosen.config, result)
         assert re.match(r"stopped after 1 epochs in [\d.]+ s: not evaluated; open ", line)
-        assert (tmp_path / "run" / "model.npz").exists()
+        assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 class TestAverage:
@@ -121,7 +121,7 @@ class TestAverage:
         for number in range(1, 7):
             order = np.random.default_rng((0, number)).permutation(len(chosen.dataset.train.y))
             state, _ = epoch(state, chosen.dataset.train, order)
-        _, params = checkpoint.load(tmp_path / "run" / "model.npz")
+        _, params = checkpoint.load(tmp_path / "run" / "model.safetensors")
         # Some hundred Adam steps in float32, compiled in two ways.
         chex.assert_trees_all_close(params, trained_params(chosen.model, state), rtol=1e-3, atol=1e-4)
         assert not np.allclose(params["0"]["kernel"], state.params["0"]["kernel"], rtol=1e-3, atol=1e-3)
@@ -160,7 +160,7 @@ class TestEnds:
         assert without_seconds(result.metrics) == without_seconds(all_rows[:last])
         assert result.kept == result.metrics[best - 1]
         assert not result.stopped
-        _, params = checkpoint.load(tmp_path / "run" / "model.npz")
+        _, params = checkpoint.load(tmp_path / "run" / "model.safetensors")
         chex.assert_trees_all_equal(params, states[best - 1].params)
         line = progress.closing_line(chosen.config, result)
         reached = f"val_r2 {result.kept['val_r2']:.4f} of epoch {best}; open "

@@ -160,7 +160,7 @@ class TestTrainsToTheSameBits:
             for plan, folder in zip(plans(write(tmp_path), mlp(3), **settings), folders, strict=True)
         ]
         assert len(results[0].metrics) == len(results[1].metrics) < 40
-        for name in ("model.npz", "preparation.json", "confusion_matrix.json", "histograms.json"):
+        for name in ("model.safetensors", "preparation.json", "confusion_matrix.json", "histograms.json"):
             assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
         held, streamed = map(open_run, folders)
         assert held.evaluate() == streamed.evaluate()

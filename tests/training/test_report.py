@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from densefn import Dense, Repeat, Residual, Sequential, report
 from densefn.cli import main
@@ -139,10 +140,10 @@ class TestRun:
 
     def test_histograms_count_all_weights_and_outputs(self, classes):
         found = read(classes, "histograms.json")
-        with np.load(classes / "model.npz") as arrays:
-            for path, each in found["weights"].items():
-                assert sum(each["counts"]) == arrays[path].size
-                assert (each["edges"][0], each["edges"][-1]) == (arrays[path].min(), arrays[path].max())
+        arrays = load_file(classes / "model.safetensors")
+        for path, each in found["weights"].items():
+            assert sum(each["counts"]) == arrays[path].size
+            assert (each["edges"][0], each["edges"][-1]) == (arrays[path].min(), arrays[path].max())
         held_out = sum(map(sum, read(classes, "confusion_matrix.json")))
         assert {path: sum(each["counts"]) / held_out for path, each in found["outputs"].items()} == {
             "0": 128,
@@ -385,7 +386,7 @@ class TestCommand:
             ("histograms.json", '{"weights": [1]}', "expected the files of a run that densefn wrote: "),
             ("metrics.jsonl", "7\n", "expected the files of a run that densefn wrote: "),
             ("config.toml", "a = ", "expected the files of a run that densefn wrote: "),
-            ("model.npz", "no", "expected the files of a run that densefn wrote: "),
+            ("model.safetensors", "no", "expected the files of a run that densefn wrote: "),
             ("preparation.json", "{}", "expected the files of a run that densefn wrote: "),
             *((name, content, "expected the files of a run that densefn wrote: ") for name, content in OTHER_FORMS),
         ],

@@ -11,12 +11,14 @@ import jax
 import numpy as np
 import pytest
 
-from densefn import Dense, Sequential, report
+import densefn
+from densefn import Dense, Sequential, _disk, report
 from densefn.data import ArrayFile, Bundled, TableFile
-from densefn.training import config, log, loop, runs, signals, snapshot
+from densefn.training import config, exportable, log, loop, runs, signals, snapshot, trained
 from densefn.training.config import Config, Train
 from densefn.training.optimizer import as_optimizer
 from densefn.training.stopping import EarlyStopping
+from tests import former
 
 ADAM = {"name": "adam", "learning_rate": 0.05}
 NET = Sequential(Dense(16, "tanh"), Dense(1))
@@ -58,6 +60,11 @@ def resume(run_dir, **changes):
     shown = []
     result = runs.resume(again, run_dir, shown.append)
     return result, [row["epoch"] for row in shown]
+
+
+def resume_until(run_dir, epoch):
+    given = config.load(run_dir / "config.toml")
+    runs.resume(loop.prepare(given), run_dir, kill(epoch))
 
 
 def metrics(run_dir):
@@ -180,9 +187,69 @@ def test_what_is_over_stays_as_it_is(folders):
     run_dir, whole = folders
     for folder in folders:
         runs.start(plan(), folder, print)
-    (run_dir / "model.npz").unlink()  # as where it was killed between the last epoch and the end
+    (run_dir / "model.safetensors").unlink()  # as where it was killed between the last epoch and the end
     assert resume(run_dir)[1] == []
     check_same(run_dir, whole)
+
+
+class TestOfAnEarlierDensefn:
+    """Whose model and state lie in `.npz` archives."""
+
+    @pytest.fixture
+    def run_dir(self, folders):
+        run_dir, whole = folders
+        runs.start(plan(), whole, print)
+        assert runs.start(plan(), run_dir, interrupt(4)).stopped
+        return former.put_back(run_dir)
+
+    def names(self, run_dir):
+        return sorted(path.name for path in run_dir.iterdir() if path.suffix in (".npz", ".safetensors"))
+
+    def check_read(self, run_dir, params):
+        chex.assert_trees_all_equal(densefn.load(run_dir)[1], params)
+        chex.assert_trees_all_equal(trained.open_run(run_dir).params, params)
+        chex.assert_trees_all_equal(exportable.take(run_dir)[0].params, params)
+        assert report.read_all([run_dir])[0].model.count == 10 * 16 + 16 + 17
+
+    def test_is_read_and_goes_on(self, run_dir, folders):
+        assert self.names(run_dir) == ["model.npz", "state.npz"]
+        params = densefn.load(run_dir)[1]
+        (run_dir / "model.safetensors").write_text("what was exported by default")
+        self.check_read(run_dir, params)
+        (run_dir / "model.safetensors").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            resume_until(run_dir, 6)
+        assert self.names(run_dir) == ["model.npz", "state.safetensors"]
+        self.check_read(run_dir, params)
+        resume(run_dir)
+        check_same(run_dir, folders[1])
+        assert self.names(run_dir) == ["model.safetensors", "state.safetensors"]
+
+    @pytest.mark.parametrize("crash", range(1, 9))
+    def test_is_one_run_wherever_it_is_killed(self, run_dir, folders, crash, monkeypatch):
+        """In the first save after it went on, and in the last: a file is replaced, or one removed, and no other."""
+        steps = iter(range(1, 100))
+
+        def step(act):
+            def acted(*given, **options):
+                if next(steps) == crash:
+                    raise KeyboardInterrupt
+                return act(*given, **options)
+
+            return acted
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_disk, "replace", step(_disk.replace))
+            patch.setattr(Path, "unlink", step(Path.unlink))
+            with pytest.raises(KeyboardInterrupt):
+                resume(run_dir)
+        resume(run_dir)
+        check_same(run_dir, folders[1])
+
+    def test_without_its_state_it_is_refused(self, run_dir):
+        (run_dir / "state.npz").unlink()
+        with pytest.raises(ValueError, match=r"state\.npz: No such file, but manifest\.json lists it"):
+            resume(run_dir)
 
 
 def test_may_be_stopped_again_and_again(folders):
@@ -251,15 +318,15 @@ class TestRefuses:
         self.check(run_dir, ": expected train.epochs of at least the 2 that are done, got 1", epochs=1)
 
     def test_a_state_that_is_missing(self, run_dir):
-        (run_dir / "state.npz").unlink()
-        message = "state.npz: No such file, but manifest.json lists it"
+        (run_dir / "state.safetensors").unlink()
+        message = "state.safetensors: No such file, but manifest.json lists it"
         self.check(run_dir, message)
 
     def test_a_state_that_is_damaged(self, run_dir):
-        content = bytearray((run_dir / "state.npz").read_bytes())
+        content = bytearray((run_dir / "state.safetensors").read_bytes())
         content[len(content) // 2] ^= 1
-        (run_dir / "state.npz").write_bytes(content)
-        self.check(run_dir, "state.npz: it is not as the run wrote it")
+        (run_dir / "state.safetensors").write_bytes(content)
+        self.check(run_dir, "state.safetensors: it is not as the run wrote it")
 
     def test_metrics_that_are_missing(self, run_dir):
         lines = (run_dir / "metrics.jsonl").read_text().splitlines(keepends=True)

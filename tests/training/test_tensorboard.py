@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tensorboardX.proto.event_pb2 import Event
 
 from densefn.cli import main
@@ -52,8 +53,7 @@ def test_figures_are_those_of_the_log_at_the_step_of_their_epoch(run):
 
 def test_histograms_are_of_all_weights_and_outputs(run):
     found = {tag: (step, value.histo) for tag, step, value in values(run) if value.HasField("histo")}
-    with np.load(run / "model.npz") as arrays:
-        weights = {f"weights/{name}": arrays[name] for name in arrays.files if name != "layer.json"}
+    weights = {f"weights/{name}": array for name, array in load_file(run / "model.safetensors").items()}
     assert found.keys() == {*weights, "outputs/0", "outputs/1"}
     for tag, array in weights.items():
         step, histogram = found[tag]

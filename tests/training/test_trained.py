@@ -155,7 +155,7 @@ def test_weights_of_the_training_rows_are_those_of_new_rows(folder):
     assert opened.evaluate(data.read(folder / "new.csv"))["loss"] > 0
 
 
-@pytest.mark.parametrize("name", ["model.npz", "config.toml", "preparation.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.toml", "preparation.json"])
 def test_a_folder_without_a_file_is_refused(name, tmp_path):
     result = run(tmp_path, "run", "price", "pet", 1)
     (result.run_dir / name).unlink()
@@ -167,7 +167,9 @@ def test_a_run_is_loaded_by_its_folder(regression):
     layer, params = densefn.load(regression.run_dir)
     assert layer == trained.open_run(regression.run_dir).model
     assert json.loads(json.dumps(densefn.to_dict(layer))) == densefn.to_dict(layer)
-    np.testing.assert_array_equal(params["1"]["bias"], densefn.load(regression.run_dir / "model.npz")[1]["1"]["bias"])
+    np.testing.assert_array_equal(
+        params["1"]["bias"], densefn.load(regression.run_dir / "model.safetensors")[1]["1"]["bias"]
+    )
 
 
 def test_an_output_that_is_not_finite_is_refused(regression, folder):
