@@ -22,6 +22,8 @@ from densefn.param import name_of
 
 SUFFIX = ".safetensors"
 
+_LONGEST = 2000
+
 FORMAT = 1
 """The format of all descriptions; a file of a later one is refused."""
 
@@ -113,7 +115,9 @@ def opened(path: Path, expected: str) -> Iterator[Archive]:
             yield Archive(Zipped(file) if is_zip else _safetensors.Reader(file))
     except Exception as error:  # the readers of zip, JSON and NumPy's headers raise anything at a damaged file
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ArchiveError(f"{path}: expected {expected}: {reason or type(error).__name__}") from None
+        said = str(reason) or type(error).__name__
+        shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."  # a file's own names may be in it
+        raise ArchiveError(f"{path}: expected {expected}: {shown}") from None
 
 
 def parse(content: bytes) -> dict[str, Any]:

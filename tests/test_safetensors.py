@@ -168,6 +168,7 @@ FILES = {
     ),
     "one place": (file({"a": entry(), "b": entry()}), "b: expected bytes from 16 on, got 0: arrays overlap"),
     "a gap": (file({"a": entry(shape=[1], offsets=[0, 4]), "b": entry(shape=[2], offsets=[8, 16])}), "or leave a gap"),
+    "a long name": (file({"a" * 10**5: 1}), "a{1900,2000}[.]{3}$"),
     "no checksums": (file({"a": entry()}), "its description does not have the SHA-256"),
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from densefn import _safetensors
+
 
 class Evil:
     """What runs a program when it is unpickled."""
@@ -32,6 +34,25 @@ def _zip(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 def _layer(layer: Any, shape: Any = (None, 2), **arrays: bytes) -> bytes:
     description = json.dumps({"format": 1, "layer": layer, "input_shape": list(shape)})
     return _zip({"layer.json": description.encode(), **{f"{name}.npy": content for name, content in arrays.items()}})
+
+
+def _tensors(description: dict[str, Any], **arrays: Any) -> bytes:
+    return _safetensors.pack(arrays, {"format": 1, "layer": {"units": 2}, "input_shape": [None, 2], **description})
+
+
+def _announced(header: bytes, length: int | None = None, data: bytes = b"") -> bytes:
+    """The bytes of a file whose header is this, and as long as it says."""
+    return (len(header) if length is None else length).to_bytes(8, "little") + header + data
+
+
+def _entries(**entries: Any) -> bytes:
+    return _announced(json.dumps(entries).encode(), data=bytes(16))
+
+
+def _entry(rng: random.Random) -> dict[str, Any]:
+    shape = rng.choice([[4], [2, 2], [rng.choice(_HUGE)], [10**12, 10**12], [1] * 1000, "4", [4.0], [True, 4]])
+    begin, end = rng.choice([(0, 16), (16, 0), (0, 2**62), (-16, 0), (8, 24)])
+    return {"dtype": rng.choice(["F32", "BF16", "O", None]), "shape": shape, "data_offsets": [begin, end]}
 
 
 def _header(shape: str, dtype: str = "'<f4'", content: bytes = b"") -> bytes:
@@ -91,6 +112,18 @@ MODELS: dict[str, Callable[[random.Random], bytes]] = {
     "a bomb": lambda rng: _zip({"layer.json": b" " * rng.choice([10**7, 10**9 // 4])}, zipfile.ZIP_DEFLATED),
     "a path that climbs": lambda rng: _zip({"../mine.txt": b"x", "/tmp/x": b"x", "layer.json": b"{}"}),  # noqa: S108
     "a name twice": lambda rng: _layer(_dense(rng))[:-22] + _layer(_dense(rng)),
+    "tensors of a layer repeated": lambda rng: _tensors(
+        {"layer": {"layer": "Repeat", "times": rng.choice(_HUGE), "body": _dense(rng)}}
+    ),
+    "tensors of other shapes": lambda rng: _tensors({}, kernel=np.zeros(rng.choice([(2, 3), (0, 2), (4,), ()]))),
+    "tensors of huge units": lambda rng: _tensors({"layer": {"units": rng.choice(_HUGE)}}),
+    "tensors at any place": lambda rng: _entries(**{name: _entry(rng) for name in ("kernel", "bias")}),
+    "tensors announced": lambda rng: _announced(b"{}", rng.choice([3, 2**31, 2**63, 2**64 - 1])),
+    "tensors in brackets": lambda rng: _announced(rng.choice([b"[", b'{"a":', b"[[],"]) * rng.choice([5_000, 10**6])),
+    "tensors without a checksum": lambda rng: _announced(
+        json.dumps({"__metadata__": {"format": "1", "layer": '{"units": 2}', "sha256": rng.choice("{[1")}}).encode()
+    ),
+    "a tensor of a long name": lambda rng: _tensors({}, **{"x" * rng.choice([10**5, 10**6]): np.zeros(2)}),
     "a number of many digits": lambda rng: _zip(
         {"layer.json": b'{"format": 1' + b"0" * rng.choice([5000, 10**6]) + b"}"}
     ),
