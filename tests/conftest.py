@@ -83,7 +83,13 @@ def programs():
         optimizer = functools.cache(lambda config, _, make=Optimizer.make: make(config))
         evaluate = functools.cache(lambda m, loss, metrics, make=loop.make_evaluate: make(m, loss, dict(metrics)))
         # An optimizer that accumulates does so in float64 where JAX has it.
-        patch.setattr(Optimizer, "make", lambda config: optimizer(config, jax.config.read("jax_enable_x64")))
+        patch.setattr(
+            Optimizer,
+            "make",
+            lambda config, make=Optimizer.make, **numbers: (
+                make(config, **numbers) if numbers else optimizer(config, jax.config.read("jax_enable_x64"))
+            ),
+        )
         patch.setattr(loop, "make_step", functools.cache(loop.make_step))
         patch.setattr(loop, "make_epoch", functools.cache(loop.make_epoch))
         patch.setattr(loop, "make_evaluate", lambda m, loss, metrics: evaluate(m, loss, tuple(metrics.items())))
