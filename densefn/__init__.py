@@ -10,9 +10,6 @@ from densefn._errors import LayerError as LayerError
 from densefn.activations import Activation as Activation
 from densefn.checkpoint import load as load
 from densefn.checkpoint import save as save
-from densefn.compose import Frozen as Frozen
-from densefn.compose import Function as Function
-from densefn.compose import Remat as Remat
 from densefn.compose import Repeat as Repeat
 from densefn.compose import Residual as Residual
 from densefn.compose import Sequential as Sequential
@@ -25,6 +22,8 @@ from densefn.convert import convert as convert
 from densefn.dense import Dense as Dense
 from densefn.einsum import Einsum as Einsum
 from densefn.explanation import explain as explain
+from densefn.frozen import Frozen as Frozen
+from densefn.function import Function as Function
 from densefn.group import Group as Group
 from densefn.initializers import Constant as Constant
 from densefn.initializers import GlorotNormal as GlorotNormal
@@ -54,6 +53,7 @@ from densefn.regularizers import L1 as L1
 from densefn.regularizers import L1L2 as L1L2
 from densefn.regularizers import L2 as L2
 from densefn.regularizers import OrthogonalRegularizer as OrthogonalRegularizer
+from densefn.remat import Remat as Remat
 from densefn.serialize import from_dict as from_dict
 from densefn.serialize import to_dict as to_dict
 from densefn.summary import summary as summary

@@ -4,10 +4,7 @@
 no name: the parameters of `Residual(body)` are those of `body`, value for value.
 """
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 import jax
@@ -15,12 +12,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from densefn import _checks, _values, activations, param
-from densefn._errors import LayerTypeError, LayerValueError, at
-from densefn._values import fields
+from densefn import _checks, _values, param
+from densefn._errors import LayerValueError, at
 from densefn.activations import AnyActivation
 from densefn.dense import Dense
 from densefn.einsum import Einsum
+from densefn.function import Function
 from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
 from densefn.precision import add
 
@@ -51,9 +48,7 @@ def as_layers(given: Any) -> tuple[Layer, ...]:
     return _checks.several(as_layer)(given)
 
 
-_ALayer = Annotated[Layer, as_layer]
-# Those of JAX's policies that need no arguments.
-_POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
+ALayer = Annotated[Layer, as_layer]
 
 
 def _name(given: Any) -> str:
@@ -61,48 +56,6 @@ def _name(given: Any) -> str:
     if not name or "/" in name:
         raise ValueError(f"expected a name without '/', got {given!r}")
     return name
-
-
-class Function(Layer):
-    """A function of one array as a layer without parameters; combinators make one of each function they are given.
-
-    >>> Function("relu").apply({}, jnp.array([-1.0, 2.0]))
-    Array([0., 2.], dtype=float32)
-    """
-
-    function: AnyActivation
-
-    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        return {}
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.entries(given)
-
-    def forward(self, params: Params, x: ArrayLike) -> Output:
-        value = activations.get(self.function)(self.array(x))
-        if not isinstance(value, jax.Array):
-            raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
-        return Output(value, jnp.zeros((), jnp.float32))
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return open_axes(self.shape(input_shape), lambda x: self.forward({}, x).value)
-
-
-def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:
-    """The shape of what a function returns for an input of a shape with open entries, which its output may have too.
-
-    An entry of unknown size keeps or changes the function's output; trial sizes tell which entries depend on it.
-    """
-
-    def trial(size: int) -> Any:
-        x = jax.ShapeDtypeStruct(tuple(size if n is None else n for n in shape), jnp.float32)
-        return jax.eval_shape(function, x)
-
-    def closed(first: Any, *others: Any) -> Shape:
-        sizes = zip(first.shape, *(other.shape for other in others), strict=True)
-        return tuple(n if all(n == m for m in rest) else None for n, *rest in sizes)
-
-    return jax.tree.map(closed, *map(trial, (2, 3, 120)))
 
 
 class Sequential(Layer):
@@ -233,7 +186,7 @@ class Residual(Layer):
     Array([0., 1., 2.], dtype=float32)
     """
 
-    body: _ALayer
+    body: ALayer
 
     @property
     def label(self) -> str:
@@ -287,7 +240,7 @@ class Repeat(Layer):
     (2, 8)
     """
 
-    body: _ALayer
+    body: ALayer
     times: Annotated[int, _checks.whole(minimum=1)]
 
     @property
@@ -346,104 +299,6 @@ class Repeat(Layer):
                 )
 
 
-class Remat(Layer):
-    """A layer whose inner values the backward pass computes again, which takes time and saves memory.
-
-    The parameters are the body's own.
-
-    Args:
-      body: a layer.
-      policy: which values are saved all the same, a name in `jax.checkpoint_policies` such as `"dots_saveable"`; None
-        is none of them.
-
-    >>> deep = Repeat(Remat(Residual(Dense(8, "tanh"))), times=64)
-    >>> deep.apply(deep.init(jax.random.key(0), (None, 8)), jnp.ones((2, 8))).shape
-    (2, 8)
-
-    Source: `jax.checkpoint`.
-    """
-
-    body: _ALayer
-    policy: Annotated[str | None, _checks.optional(_checks.choice(*_POLICIES))] = None
-
-    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        return self.body.declare(input_shape)
-
-    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        return (Inner(None, None, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
-
-    def apply(self, params: Params, x: ArrayLike) -> Array:
-        return jax.checkpoint(self.body.apply, policy=self._policy)(params, self.array(x))
-
-    def forward(self, params: Params, x: ArrayLike) -> Output:
-        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, self.array(x)))
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return self.body.output_shape(input_shape)
-
-    @property
-    def _policy(self) -> Any:
-        return None if self.policy is None else getattr(jax.checkpoint_policies, self.policy)
-
-
-class Frozen(Layer):
-    """A layer whose parameters training does not change. The parameters are the body's own.
-
-    As with Keras's `trainable = False`, their regularizers and constraints have no effect; the regularizer of the
-    body's activity has. `densefn.partition` tells frozen from trainable parameters, and `densefn train` gives the
-    frozen ones no gradient and no state of the optimizer. `jax.grad` differentiates whatever it is given.
-
-    Args:
-      body: a layer.
-
-    >>> model = Sequential(Frozen(Dense(8, kernel_regularizer="l2")), Dense(2))
-    >>> params = model.init(jax.random.key(0), (None, 4))
-    >>> model.forward(params, jnp.ones((1, 4))).penalty
-    Array(0., dtype=float32)
-
-    Source: `Layer.trainable` of Keras 3.15.
-    """
-
-    body: _ALayer
-
-    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        frozen = partial(replace, trainable=False, regularizer=None, constraint=None)
-        return jax.tree.map(frozen, self.body.declare(input_shape))
-
-    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        return (Inner(None, None, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
-
-    def apply(self, params: Params, x: ArrayLike) -> Array:
-        return self.body.apply(params, x)
-
-    def forward(self, params: Params, x: ArrayLike) -> Output:
-        return without_weight_penalties(self.body).forward(params, x)
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return self.body.output_shape(input_shape)
-
-
-@functools.cache
-def without_weight_penalties(layer: Layer) -> Layer:
-    """The layer without the regularizers of its parameters, and all layers in it likewise."""
-    changed = {}
-    for field in fields(type(layer)):
-        given = getattr(layer, field.name)
-        if isinstance(given, Layer):
-            changed[field.name] = without_weight_penalties(given)
-        elif isinstance(given, tuple) and given and all(isinstance(part, Layer) for part in given):
-            changed[field.name] = tuple(map(without_weight_penalties, given))
-        elif field.name in ("kernel_regularizer", "bias_regularizer"):
-            changed[field.name] = None
-    return replace(layer, **changed)
-
-
 def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     shape = outer.shape(input_shape)
     output = inner.output_shape(shape)
@@ -452,7 +307,7 @@ def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     return shape
 
 
-_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Frozen, Remat, Function)
+_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Function)
 NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in _LAYERS}
 
 L = TypeVar("L", bound=type[Layer])

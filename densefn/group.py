@@ -14,7 +14,9 @@ from jax.typing import ArrayLike
 from densefn import param
 from densefn._errors import LayerTypeError, LayerValueError, at
 from densefn._values import fields
-from densefn.compose import as_layer, open_axes, without_weight_penalties
+from densefn.compose import as_layer
+from densefn.frozen import without_weight_penalties
+from densefn.function import open_axes
 from densefn.layer import Inner, InputShape, Layer, Output, Params, is_shape
 from densefn.precision import add
 from densefn.walk import walk

@@ -17,12 +17,13 @@ from jax import Array, ShapeDtypeStruct
 from densefn import activations, forms, precision, regularizers
 from densefn._fans import fans_of
 from densefn._values import shown
-from densefn.compose import Function, Residual
+from densefn.compose import Residual
 from densefn.dense import Dense
 from densefn.einsum import Einsum
 from densefn.explanation import formulas
 from densefn.explanation.cost import Cost, abstract, operations
 from densefn.explanation.facts import Example, Parameter, Part, Product
+from densefn.function import Function
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
 

@@ -20,10 +20,12 @@ import numpy as np
 
 from densefn import forms, precision
 from densefn.activations import Activation, AnyActivation, name_of
-from densefn.compose import Frozen, Function, Repeat, Residual, Sequential
+from densefn.compose import Repeat, Residual, Sequential
 from densefn.dense import Dense
 from densefn.einsum import Einsum
 from densefn.export.model import ExportError, Model
+from densefn.frozen import Frozen
+from densefn.function import Function
 from densefn.layer import Layer, Params, Shape
 
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from densefn.compose import Frozen, Repeat, Residual, Sequential
+from densefn.compose import Repeat, Residual, Sequential
 from densefn.data import Rows
+from densefn.frozen import Frozen
 from densefn.layer import Layer, Params
 from densefn.param import name_of
 from densefn.partition import partition

@@ -1,0 +1,72 @@
+"""`Frozen`: a layer that training does not change."""
+
+import functools
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+
+from densefn._values import fields
+from densefn.compose import ALayer, register
+from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
+
+
+@register
+class Frozen(Layer):
+    """A layer whose parameters training does not change. The parameters are the body's own.
+
+    As with Keras's `trainable = False`, their regularizers and constraints have no effect; the regularizer of the
+    body's activity has. `densefn.partition` tells frozen from trainable parameters, and `densefn train` gives the
+    frozen ones no gradient and no state of the optimizer. `jax.grad` differentiates whatever it is given.
+
+    Args:
+      body: a layer.
+
+    >>> import jax.numpy as jnp
+    >>> from densefn import Dense, Sequential
+    >>> model = Sequential(Frozen(Dense(8, kernel_regularizer="l2")), Dense(2))
+    >>> params = model.init(jax.random.key(0), (None, 4))
+    >>> model.forward(params, jnp.ones((1, 4))).penalty
+    Array(0., dtype=float32)
+
+    Source: `Layer.trainable` of Keras 3.15.
+    """
+
+    body: ALayer
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        frozen = partial(replace, trainable=False, regularizer=None, constraint=None)
+        return jax.tree.map(frozen, self.body.declare(input_shape))
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, None, self.body, input_shape),)
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        return self.body.apply(params, x)
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        return without_weight_penalties(self.body).forward(params, x)
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return self.body.output_shape(input_shape)
+
+
+@functools.cache
+def without_weight_penalties(layer: Layer) -> Layer:
+    """The layer without the regularizers of its parameters, and all layers in it likewise."""
+    changed = {}
+    for field in fields(type(layer)):
+        given = getattr(layer, field.name)
+        if isinstance(given, Layer):
+            changed[field.name] = without_weight_penalties(given)
+        elif isinstance(given, tuple) and given and all(isinstance(part, Layer) for part in given):
+            changed[field.name] = tuple(map(without_weight_penalties, given))
+        elif field.name in ("kernel_regularizer", "bias_regularizer"):
+            changed[field.name] = None
+    return replace(layer, **changed)

@@ -1,0 +1,56 @@
+"""`Function`: a function of one array as a layer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from densefn import activations
+from densefn._errors import LayerTypeError
+from densefn.activations import AnyActivation
+from densefn.layer import InputShape, Layer, Output, Params, Shape
+
+
+class Function(Layer):
+    """A function of one array as a layer without parameters; combinators make one of each function they are given.
+
+    >>> Function("relu").apply({}, jnp.array([-1.0, 2.0]))
+    Array([0., 2.], dtype=float32)
+    """
+
+    function: AnyActivation
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        return {}
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.entries(given)
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        value = activations.get(self.function)(self.array(x))
+        if not isinstance(value, jax.Array):
+            raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
+        return Output(value, jnp.zeros((), jnp.float32))
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return open_axes(self.shape(input_shape), lambda x: self.forward({}, x).value)
+
+
+def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:
+    """The shape of what a function returns for an input of a shape with open entries, which its output may have too.
+
+    An entry of unknown size keeps or changes the function's output; trial sizes tell which entries depend on it.
+    """
+
+    def trial(size: int) -> Any:
+        x = jax.ShapeDtypeStruct(tuple(size if n is None else n for n in shape), jnp.float32)
+        return jax.eval_shape(function, x)
+
+    def closed(first: Any, *others: Any) -> Shape:
+        sizes = zip(first.shape, *(other.shape for other in others), strict=True)
+        return tuple(n if all(n == m for m in rest) else None for n, *rest in sizes)
+
+    return jax.tree.map(closed, *map(trial, (2, 3, 120)))

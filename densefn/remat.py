@@ -1,0 +1,60 @@
+"""`Remat`: less memory for more time."""
+
+from typing import Annotated, Any
+
+import jax
+from jax import Array
+from jax.typing import ArrayLike
+
+from densefn import _checks
+from densefn.compose import ALayer, register
+from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
+
+# Those of JAX's policies that need no arguments.
+_POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
+
+
+@register
+class Remat(Layer):
+    """A layer whose inner values the backward pass computes again, which takes time and saves memory.
+
+    The parameters are the body's own.
+
+    Args:
+      body: a layer.
+      policy: which values are saved all the same, a name in `jax.checkpoint_policies` such as `"dots_saveable"`; None
+        is none of them.
+
+    >>> import jax.numpy as jnp
+    >>> from densefn import Dense, Repeat, Residual
+    >>> deep = Repeat(Remat(Residual(Dense(8, "tanh"))), times=64)
+    >>> deep.apply(deep.init(jax.random.key(0), (None, 8)), jnp.ones((2, 8))).shape
+    (2, 8)
+
+    Source: `jax.checkpoint`.
+    """
+
+    body: ALayer
+    policy: Annotated[str | None, _checks.optional(_checks.choice(*_POLICIES))] = None
+
+    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
+        return self.body.declare(input_shape)
+
+    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
+        return (Inner(None, None, self.body, input_shape),)
+
+    def shape(self, given: InputShape) -> Shape:
+        return self.body.shape(given)
+
+    def apply(self, params: Params, x: ArrayLike) -> Array:
+        return jax.checkpoint(self.body.apply, policy=self._policy)(params, self.array(x))
+
+    def forward(self, params: Params, x: ArrayLike) -> Output:
+        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, self.array(x)))
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return self.body.output_shape(input_shape)
+
+    @property
+    def _policy(self) -> Any:
+        return None if self.policy is None else getattr(jax.checkpoint_policies, self.policy)
