@@ -136,7 +136,11 @@ def _check_counts(description: Any) -> None:
         if times > MOST_TIMES:
             raise ValueError(f"expected a layer to be repeated at most {MOST_TIMES:,} times, got {times:,}")
         several = table.get("layers", [])
-        inner = [*(several if isinstance(several, list) else []), *([table["body"]] if "body" in table else [])]
+        # Whatever field a layer is in: a registered group has fields of its own.
+        parts = [
+            part for key, part in table.items() if isinstance(part, Mapping) and ("layer" in part or key == "body")
+        ]
+        inner = [*(several if isinstance(several, list) else []), *parts]
         pending += [(each, nested + 1, times) for each in inner]
 
 

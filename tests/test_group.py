@@ -20,6 +20,7 @@ from densefn import (
     Repeat,
     Residual,
     Sequential,
+    checkpoint,
     compose,
     from_dict,
     register,
@@ -90,6 +91,11 @@ class TestGroup:
         loaded, same = densefn.load(tmp_path / "model")
         assert loaded == MODEL
         chex.assert_trees_all_equal(same, params)
+
+    def test_a_part_that_is_repeated_too_often_is_refused_before_it_is_made(self):
+        huge = ActorCritic(MODEL.torso, Repeat(Dense(6), 10**9), MODEL.critic)
+        with pytest.raises(ValueError, match="expected a layer to be repeated at most 1,000,000 times"):
+            checkpoint.check(huge, (None, 3))
 
     def test_a_part_that_is_called_twice_shares_its_parameters_and_is_penalized_once(self, key):
         class Twice(Group):
@@ -222,7 +228,7 @@ class TestSequential:
         ("names", "message"),
         [
             (("a",), "of its own for each of 2 layers"),
-            (("a", "a"), "of its own"),
+            (("a", "a"), "one unique name"),
             (("a/b", "c"), "without '/'"),
             (("", "b"), "''"),
         ],
