@@ -98,7 +98,7 @@ class Sequential(Layer):
             return
         if len(names) != len(self.layers) or len(set(names)) != len(names):
             raise ValueError(
-                f"Sequential: names: expected a name of its own for each of {len(self.layers)} layers, got {names!r}"
+                f"Sequential: names: expected one unique name for each of {len(self.layers)} layers, got {names!r}"
             )
         if names == tuple(map(str, range(len(names)))):
             object.__setattr__(self, "names", None)

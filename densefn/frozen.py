@@ -59,7 +59,7 @@ class Frozen(Layer):
 
 @functools.cache
 def without_weight_penalties(layer: Layer) -> Layer:
-    """The layer without the regularizers of its parameters, and all layers in it likewise."""
+    """The same layer with no kernel or bias regularizers, at any depth."""
     changed = {}
     for field in fields(type(layer)):
         given = getattr(layer, field.name)

@@ -46,7 +46,7 @@ def declared(layer: "Layer") -> dict[str, Any]:
     """`layer.declare()`, once for equal layers: every eager call asks for it. It is read, and never changed."""
     try:
         return _declared(layer)
-    except TypeError:  # a field of a layer of one's own has no hash
+    except TypeError:  # a user-defined layer may have a field without a hash
         return layer.declare()
 
 

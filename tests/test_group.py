@@ -227,7 +227,7 @@ class TestSequential:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (("a",), "of its own for each of 2 layers"),
+            (("a",), "one unique name for each of 2 layers"),
             (("a", "a"), "one unique name"),
             (("a/b", "c"), "without '/'"),
             (("", "b"), "''"),

@@ -87,7 +87,7 @@ def fit_arrays(
       inputs: the name of the array of inputs.
       target: the name of the array of targets, or the number of their column in the array of inputs.
       task: as of `fit_table`.
-      classes: the names of classes that are numbered from 0; None names them by what stands in the array.
+      classes: the names of classes that are numbered from 0; None takes the values in the array as names.
       labels: the names of the inputs; None numbers them.
     """
     column = target if isinstance(target, int) else None

@@ -191,7 +191,7 @@ def refuse_gaps(table: Table, name: str, gaps: np.ndarray) -> None:
 
 
 def _written(table: Table, name: str, rows: list[int]) -> list[str]:
-    """What stands in some cells of a column, or of an array of text, once each; without NaN and empty cells."""
+    """The distinct values of a column or of an array of text, without NaN and empty cells."""
     if not table.has_arrays:
         found = table.series(name)[rows].to_list()
     elif (array := table.array(name)).dtype.kind == "U":

@@ -26,7 +26,7 @@ class LowRank(Form):
     The leaves are Keras's: `kernel`, as the base stores it and frozen; `lora_kernel_a` of `[in, rank]`; and
     `lora_kernel_b` of `[rank, units]`. `a` is drawn by He's uniform law and `b` is zero, so an adapter changes nothing
     at first. The product is `x @ kernel + alpha / rank * (x @ a) @ b`; `a @ b` is never computed. With several axes,
-    `in` and `units` are all inputs and all units of the kernel, and each expert has an adapter of its own.
+    `in` covers all input axes and `units` all unit axes. Each expert has its own adapter.
 
     Differences from Keras, where its behaviour is a bug: `alpha` in a constructor or config counts (Keras takes the
     rank instead); an adapter that is saved and loaded trains on (Keras zeroes both matrices, and their gradients).

@@ -96,7 +96,7 @@ def choose(given: AnyLossScale, model: Layer) -> AnyLossScale:
 
 
 def _policies(layer: Layer) -> Iterator[Policy]:
-    """Of a layer and of those in its fields: a layer of one's own need not say which layers are in it."""
+    """The policies of a layer and of the layers in its fields, which a user-defined layer need not list in `inner`."""
     policy = getattr(layer, "policy", None)
     if isinstance(policy, Policy):
         yield policy
