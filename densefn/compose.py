@@ -176,21 +176,10 @@ class Sequential(Layer):
         return shape
 
 
-class Residual(Layer):
-    """`x + body(x)`, for a layer that keeps the shape of its input. The parameters are the body's own.
-
-    Reference: He et al., "Deep Residual Learning for Image Recognition", 2015.
-
-    >>> block = Residual(Dense(3, kernel_initializer="zeros"))
-    >>> block.apply(block.init(jax.random.key(0), (3,)), jnp.arange(3.0))
-    Array([0., 1., 2.], dtype=float32)
-    """
+class Around(Layer):
+    """Base of the combinators of one layer: the parameters are the body's own."""
 
     body: ALayer
-
-    @property
-    def label(self) -> str:
-        return "Residual: x + "
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return self.body.declare(input_shape)
@@ -200,6 +189,24 @@ class Residual(Layer):
 
     def shape(self, given: InputShape) -> Shape:
         return self.body.shape(given)
+
+    def output_shape(self, input_shape: InputShape) -> Shape:
+        return self.body.output_shape(input_shape)
+
+
+class Residual(Around):
+    """`x + body(x)`, for a layer that keeps the shape of its input. The parameters are the body's own.
+
+    Reference: He et al., "Deep Residual Learning for Image Recognition", 2015.
+
+    >>> block = Residual(Dense(3, kernel_initializer="zeros"))
+    >>> block.apply(block.init(jax.random.key(0), (3,)), jnp.arange(3.0))
+    Array([0., 1., 2.], dtype=float32)
+    """
+
+    @property
+    def label(self) -> str:
+        return "Residual: x + "
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self.array(x)
@@ -221,7 +228,7 @@ class Residual(Layer):
         return _kept_shape(self, self.body, input_shape)
 
 
-class Repeat(Layer):
+class Repeat(Around):
     """A layer `times` times in a row, each with parameters of its own, as one `lax.scan`.
 
     The parameters of the repetitions are stacked along a leading axis: `{"kernel": [times, in, units], ...}`. What XLA
@@ -240,7 +247,6 @@ class Repeat(Layer):
     (2, 8)
     """
 
-    body: ALayer
     times: Annotated[int, _checks.whole(minimum=1)]
 
     @property
@@ -254,9 +260,6 @@ class Repeat(Layer):
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
         return (Inner(None, self.times, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = self._first(params, x)

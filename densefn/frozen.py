@@ -10,12 +10,12 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn._values import fields
-from densefn.compose import ALayer, register
-from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
+from densefn.compose import Around, register
+from densefn.layer import InputShape, Layer, Output, Params
 
 
 @register
-class Frozen(Layer):
+class Frozen(Around):
     """A layer whose parameters training does not change. The parameters are the body's own.
 
     As with Keras's `trainable = False`, their regularizers and constraints have no effect; the regularizer of the
@@ -35,26 +35,15 @@ class Frozen(Layer):
     Source: `Layer.trainable` of Keras 3.15.
     """
 
-    body: ALayer
-
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         frozen = partial(replace, trainable=False, regularizer=None, constraint=None)
         return jax.tree.map(frozen, self.body.declare(input_shape))
-
-    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        return (Inner(None, None, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         return self.body.apply(params, x)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         return without_weight_penalties(self.body).forward(params, x)
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return self.body.output_shape(input_shape)
 
 
 @functools.cache

@@ -7,15 +7,15 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import _checks
-from densefn.compose import ALayer, register
-from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
+from densefn.compose import Around, register
+from densefn.layer import Output, Params
 
 # Those of JAX's policies that need no arguments.
 _POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
 
 
 @register
-class Remat(Layer):
+class Remat(Around):
     """A layer whose inner values the backward pass computes again, which takes time and saves memory.
 
     The parameters are the body's own.
@@ -34,26 +34,13 @@ class Remat(Layer):
     Source: `jax.checkpoint`.
     """
 
-    body: ALayer
     policy: Annotated[str | None, _checks.optional(_checks.choice(*_POLICIES))] = None
-
-    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        return self.body.declare(input_shape)
-
-    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        return (Inner(None, None, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         return jax.checkpoint(self.body.apply, policy=self._policy)(params, self.array(x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, self.array(x)))
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return self.body.output_shape(input_shape)
 
     @property
     def _policy(self) -> Any:
