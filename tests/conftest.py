@@ -50,7 +50,7 @@ def pytest_collection_finish():
 
 
 # What reads compiled programs, and what trains for long, is compiled as users compile it.
-AS_USERS_COMPILE = {"cli/test_paths", "test_compose", "test_explanation"}
+AS_USERS_COMPILE = {"cli/test_paths", "test_compose", "test_explanation", "export/test_stablehlo"}
 
 
 # The files that take longest go first, so that no worker is alone with one at the end.
