@@ -1,5 +1,8 @@
 """densefn: Keras's Dense layer as two pure JAX functions."""
 
+import typing as _typing
+import warnings as _warnings
+
 from densefn import _interrupted as _interrupted
 from densefn import activations as activations
 from densefn import constraints as constraints
@@ -25,23 +28,6 @@ from densefn.explanation import explain as explain
 from densefn.frozen import Frozen as Frozen
 from densefn.function import Function as Function
 from densefn.group import Group as Group
-from densefn.initializers import Constant as Constant
-from densefn.initializers import GlorotNormal as GlorotNormal
-from densefn.initializers import GlorotUniform as GlorotUniform
-from densefn.initializers import HeNormal as HeNormal
-from densefn.initializers import HeUniform as HeUniform
-from densefn.initializers import Identity as Identity
-from densefn.initializers import LecunNormal as LecunNormal
-from densefn.initializers import LecunUniform as LecunUniform
-from densefn.initializers import Ones as Ones
-from densefn.initializers import Orthogonal as Orthogonal
-from densefn.initializers import RandomNormal as RandomNormal
-from densefn.initializers import RandomUniform as RandomUniform
-from densefn.initializers import TruncatedFanIn as TruncatedFanIn
-from densefn.initializers import TruncatedNormal as TruncatedNormal
-from densefn.initializers import UniformFanIn as UniformFanIn
-from densefn.initializers import VarianceScaling as VarianceScaling
-from densefn.initializers import Zeros as Zeros
 from densefn.layer import Layer as Layer
 from densefn.layer import Output as Output
 from densefn.param import Param as Param
@@ -60,3 +46,14 @@ from densefn.summary import summary as summary
 from densefn.walk import walk as walk
 
 __version__ = "0.1.0"
+
+if not _typing.TYPE_CHECKING:  # to a type checker, a module with this function has every name
+
+    def __getattr__(name):
+        """The classes of initializers by their former names, some of which are layers elsewhere, such as `Identity`."""
+        cls = initializers.NAMES.get(name)
+        if cls is None or cls.__name__ != name:
+            raise AttributeError(f"module 'densefn' has no attribute {name!r}")
+        new = f"densefn.initializers.{name}"
+        _warnings.warn(f"densefn.{name} is deprecated; use {new}", DeprecationWarning, stacklevel=2)
+        return cls

@@ -15,14 +15,16 @@ from densefn import (
     L2,
     Activation,
     Dense,
-    Identity,
     MaxNorm,
-    Orthogonal,
     OrthogonalRegularizer,
     from_dict,
     to_dict,
 )
 from densefn.activations import sparsemax
+from densefn.initializers import (
+    Identity,
+    Orthogonal,
+)
 
 
 @pytest.mark.parametrize("name", ["l1l2", "l1_l2", "L1L2"])
@@ -44,7 +46,7 @@ def test_an_identity_keeps_its_gain_in_a_file(key):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernel_initializer": "constant"}, "the initializer 'constant' has no value; write Constant"),
+        ({"kernel_initializer": "constant"}, "the initializer 'constant' has no value; write initializers.Constant"),
         ({"activation": "threshold"}, "threshold needs both of its arguments"),
         ({"activation": {"name": "threshold", "threshold": 1.0}}, "threshold needs both of its arguments"),
         ({"activation": "glu"}, "glu needs an even number of units"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import densefn
 from densefn import (
     L1,
     L2,
@@ -25,6 +26,13 @@ W = np.array([[3.0, 0.1, 0.0], [-4.0, -0.2, 0.0]], np.float32)
 
 
 class TestInitializers:
+    @pytest.mark.parametrize("name", ["HeNormal", "Identity"])
+    def test_have_their_former_names_at_the_top_with_a_warning(self, name):
+        with pytest.warns(DeprecationWarning, match=f"use densefn.initializers.{name}"):
+            assert getattr(densefn, name) is getattr(initializers, name)
+        assert name not in dir(densefn)
+        assert not hasattr(densefn, "he_normal")
+
     @pytest.mark.parametrize(
         "name", ["glorot_uniform", "glorot_normal", "lecun_uniform", "lecun_normal", "he_uniform", "he_normal"]
     )

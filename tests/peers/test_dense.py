@@ -17,18 +17,20 @@ from densefn import (
     L1L2,
     L2,
     Activation,
-    Constant,
     Dense,
-    HeNormal,
-    Identity,
     MaxNorm,
     MinMaxNorm,
-    Orthogonal,
     OrthogonalRegularizer,
-    RandomNormal,
     UnitNorm,
-    VarianceScaling,
     activations,
+)
+from densefn.initializers import (
+    Constant,
+    HeNormal,
+    Identity,
+    Orthogonal,
+    RandomNormal,
+    VarianceScaling,
 )
 
 # Left out: what needs arguments or an even width, and what is a departure (tests/test_departures.py).

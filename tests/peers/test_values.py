@@ -12,6 +12,16 @@ from densefn import (
     L1,
     L1L2,
     L2,
+    MaxNorm,
+    MinMaxNorm,
+    NonNeg,
+    OrthogonalRegularizer,
+    UnitNorm,
+    constraints,
+    initializers,
+    regularizers,
+)
+from densefn.initializers import (
     Constant,
     GlorotNormal,
     GlorotUniform,
@@ -20,21 +30,13 @@ from densefn import (
     Identity,
     LecunNormal,
     LecunUniform,
-    MaxNorm,
-    MinMaxNorm,
-    NonNeg,
     Ones,
     Orthogonal,
-    OrthogonalRegularizer,
     RandomNormal,
     RandomUniform,
     TruncatedNormal,
-    UnitNorm,
     VarianceScaling,
     Zeros,
-    constraints,
-    initializers,
-    regularizers,
 )
 
 # What Keras resolves to the abstract base, or to an initializer of short-time Fourier transforms.

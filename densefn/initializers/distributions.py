@@ -1,0 +1,119 @@
+"""Initializers that draw from one distribution, whatever the fans."""
+
+import math
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from densefn import _checks
+from densefn._fans import Fans
+from densefn.initializers.initializer import Initializer, Shape
+from densefn.precision import accumulator
+
+_Finite = Annotated[float, _checks.number()]
+Seed = Annotated[int | None, _checks.optional(_checks.whole(minimum=0, maximum=2**32 - 1))]
+
+
+class Zeros(Initializer):
+    """All zeros."""
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        return jnp.zeros(shape, dtype)
+
+
+class Ones(Initializer):
+    """All ones."""
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        return jnp.ones(shape, dtype)
+
+
+class Constant(Initializer):
+    """All `value`."""
+
+    value: _Finite = 0.0
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        return jnp.full(shape, self.value, dtype)
+
+
+class Identity(Initializer):
+    """`gain` on the diagonal of a matrix, square or not, and zeros elsewhere; Keras loses the gain on saving."""
+
+    gain: _Finite = 1.0
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        if len(shape) != 2:
+            raise ValueError(f"Identity: expected a matrix, got shape {shape}; use another initializer here")
+        return (self.gain * jnp.eye(*shape)).astype(dtype)
+
+
+class RandomNormal(Initializer):
+    """N(mean, stddev^2)."""
+
+    mean: _Finite = 0.0
+    stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
+    seed: Seed = None
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        # Here and below, drawn in float32 at least: narrow dtypes have too few values.
+        drawn = jax.random.normal(_key(key, self.seed), shape, accumulator(dtype))
+        return (drawn * self.stddev + self.mean).astype(dtype)
+
+
+class TruncatedNormal(Initializer):
+    """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`."""
+
+    mean: _Finite = 0.0
+    stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
+    seed: Seed = None
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        drawn = jax.random.truncated_normal(_key(key, self.seed), -2.0, 2.0, shape, accumulator(dtype))
+        return (drawn * self.stddev + self.mean).astype(dtype)
+
+
+class RandomUniform(Initializer):
+    """U(minval, maxval)."""
+
+    minval: _Finite = -0.05
+    maxval: _Finite = 0.05
+    seed: Seed = None
+
+    def check_together(self) -> None:
+        if self.minval > self.maxval:
+            raise ValueError(f"RandomUniform: expected minval <= maxval, got {self.minval} > {self.maxval}")
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        drawn = jax.random.uniform(_key(key, self.seed), shape, accumulator(dtype), self.minval, self.maxval)
+        return drawn.astype(dtype)
+
+
+class Orthogonal(Initializer):
+    """`gain` times a matrix with orthonormal columns, or rows where it has fewer of them.
+
+    An array of rank 3 and more is a matrix of its last axis by all others. It is made in float32 at least; Keras has
+    none for bfloat16.
+
+    Reference: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", 2014.
+    """
+
+    gain: _Finite = 1.0
+    seed: Seed = None
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: expected a matrix, got shape {shape}; use another initializer here")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        tall = (max(rows, columns), min(rows, columns))
+        q, r = jnp.linalg.qr(jax.random.normal(_key(key, self.seed), tall, accumulator(dtype)))
+        # QR is unique up to the signs of R's diagonal: with all of them positive, Q is uniformly distributed.
+        q = q * jnp.sign(jnp.diagonal(r))[None, :]
+        return (self.gain * (q.T if rows < columns else q).reshape(shape)).astype(dtype)
+
+
+def _key(key: Array, seed: int | None) -> Array:
+    """The key that a seed stands for in Keras's JAX backend; without a seed, the key that is given."""
+    return key if seed is None else jax.random.wrap_key_data(jnp.array([seed, 0], jnp.uint32), impl="threefry2x32")

@@ -1,0 +1,41 @@
+"""What an initializer is: a value that draws an array from a key, for a shape, a dtype and the fans of a kernel."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
+
+import jax.numpy as jnp
+from jax import Array
+
+from densefn._fans import Fans, fans_of
+from densefn._values import Value, shown
+
+Shape = tuple[int, ...]
+
+
+class Initializer(Value):
+    """Draws the first value of a parameter."""
+
+    tag: ClassVar[str | None] = "name"
+    kind: ClassVar[str | None] = "initializer"
+
+    @abstractmethod
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        """Draws an array of this shape and dtype from the key, for these fans."""
+
+    def __call__(self, key: Array, shape: Shape, dtype: Any = jnp.float32) -> Array:
+        """Draws an array of this shape and dtype from the key, for the fans that Keras sees in the shape."""
+        return self.draw(key, shape, dtype, fans_of(shape))
+
+
+class FromFunction(Initializer):
+    """A function of key, shape and dtype, such as those of `jax.nn.initializers`."""
+
+    function: Annotated[Callable[..., Any], lambda given: given]
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        drawn = jnp.asarray(self.function(key, shape, dtype))
+        if drawn.shape != shape:
+            name = shown(self.function)
+            raise ValueError(f"expected the initializer {name} to return an array {shape}, got {drawn.shape}")
+        return drawn.astype(dtype)

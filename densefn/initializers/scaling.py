@@ -1,0 +1,146 @@
+"""Initializers whose distribution depends on the fans of a kernel: variance scaling, and the defaults of peers.
+
+With `fan_in` and `fan_out` a variance-scaling initializer draws with variance `scale / fan`:
+
+    uniform: U(-limit, limit), limit = sqrt(3 scale / fan)
+    normal:  N(0, sigma^2) cut off at two sigma, and widened so that the result has variance scale / fan
+"""
+
+import math
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar
+
+from jax import Array
+
+from densefn import _checks
+from densefn._fans import Fans
+from densefn.initializers.distributions import RandomNormal, RandomUniform, Seed, TruncatedNormal
+from densefn.initializers.initializer import Initializer, Shape
+
+# The standard deviation of a unit normal cut off at -2 and 2.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+Law = RandomUniform | RandomNormal | TruncatedNormal
+
+
+class ByFans(Initializer):
+    """Base of the initializers whose distribution depends on the fans."""
+
+    @abstractmethod
+    def law(self, fans: Fans) -> Law:
+        """The distribution that it draws from for these fans."""
+
+    def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
+        return self.law(fans).draw(key, shape, dtype, fans)
+
+
+class VarianceScaling(ByFans):
+    """Draws with variance `scale / fan`, by the equations above.
+
+    Args:
+      scale: above 0.
+      mode: which fan: `"fan_in"`, `"fan_out"`, or `"fan_avg"`, the mean of the two.
+      distribution: `"truncated_normal"`, also named `"normal"`; `"untruncated_normal"`; or `"uniform"`.
+      seed: gives the same values whatever the key.
+
+    >>> from densefn._fans import fans_of
+    >>> VarianceScaling(2.0, distribution="uniform").law(fans_of((150, 10)))
+    RandomUniform(minval=-0.2, maxval=0.2)
+
+    Reference: He et al., "Delving Deep into Rectifiers", 2015, and Glorot and Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", 2010.
+    """
+
+    scale: Annotated[float, _checks.number(above=0)] = 1.0
+    mode: Annotated[str, _checks.choice("fan_in", "fan_out", "fan_avg")] = "fan_in"
+    distribution: Annotated[str, _checks.choice("truncated_normal", "normal", "untruncated_normal", "uniform")] = (
+        "truncated_normal"
+    )
+    seed: Seed = None
+
+    def law(self, fans: Fans) -> Law:
+        fan = {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": (fans.fan_in + fans.fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return RandomUniform(-limit, limit, self.seed)
+        if self.distribution == "untruncated_normal":
+            return RandomNormal(0.0, math.sqrt(variance), self.seed)
+        return TruncatedNormal(0.0, math.sqrt(variance) / TRUNCATED_STDDEV, self.seed)
+
+
+class Scaled(ByFans):
+    """Base of the named cases of `VarianceScaling`."""
+
+    scaling: ClassVar[tuple[float, str, str]]
+    """Its scale, mode and distribution."""
+
+    seed: Seed = None
+
+    def law(self, fans: Fans) -> Law:
+        return VarianceScaling(*self.scaling, self.seed).law(fans)
+
+
+class GlorotUniform(Scaled):
+    """U(-limit, limit) with limit = sqrt(6 / (fan_in + fan_out)): Keras's default for kernels."""
+
+    scaling = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(Scaled):
+    """A truncated normal with standard deviation sqrt(2 / (fan_in + fan_out))."""
+
+    scaling = (1.0, "fan_avg", "truncated_normal")
+
+
+class LecunUniform(Scaled):
+    """U(-limit, limit) with limit = sqrt(3 / fan_in)."""
+
+    scaling = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(Scaled):
+    """A truncated normal with standard deviation sqrt(1 / fan_in): the default of Flax for kernels."""
+
+    scaling = (1.0, "fan_in", "truncated_normal")
+
+
+class HeUniform(Scaled):
+    """U(-limit, limit) with limit = sqrt(6 / fan_in)."""
+
+    scaling = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(Scaled):
+    """A truncated normal with standard deviation sqrt(2 / fan_in): for relu."""
+
+    scaling = (2.0, "fan_in", "truncated_normal")
+
+
+class UniformFanIn(ByFans):
+    """U(-limit, limit) with limit = 1 / sqrt(fan_in), for a kernel and its bias alike.
+
+    It is the default of PyTorch's and Equinox's Linear, for both of which a bias sees the `fan_in` of its kernel.
+
+    Source: `torch/nn/modules/linear.py` of PyTorch 2.13, `equinox/nn/_linear.py` of Equinox 0.13.
+    """
+
+    seed: Seed = None
+
+    def law(self, fans: Fans) -> Law:
+        limit = 1 / math.sqrt(max(1, fans.inputs))
+        return RandomUniform(-limit, limit, self.seed)
+
+
+class TruncatedFanIn(ByFans):
+    """N(0, sigma^2) cut off at two sigma, with sigma = 1 / sqrt(fan_in): the default of Haiku's Linear for kernels.
+
+    The standard deviation that is left is 0.88 sigma; `LecunNormal` makes up for it.
+
+    Source: `haiku/_src/basic.py` of Haiku 0.0.17.
+    """
+
+    seed: Seed = None
+
+    def law(self, fans: Fans) -> Law:
+        return TruncatedNormal(0.0, 1 / math.sqrt(max(1, fans.inputs)), self.seed)
