@@ -21,6 +21,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from densefn import param
+from densefn._bound import compare_by_value
 from densefn._errors import LayerTypeError, LayerValueError
 from densefn._values import Value
 from densefn.precision import representable
@@ -76,11 +77,19 @@ class Inner(NamedTuple):
     input_shape: InputShape | None
 
 
+@compare_by_value
 class Layer(Value):
-    """A map of arrays with parameters that are kept elsewhere."""
+    """A map of arrays with parameters that are kept elsewhere.
+
+    Methods of equal layers are equal: `jax.jit(layer.apply)` does not trace again for an equal layer.
+    """
 
     tag: ClassVar[str | None] = "layer"
     kind: ClassVar[str | None] = "layer"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        compare_by_value(cls)
 
     @abstractmethod
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
