@@ -24,12 +24,14 @@ from densefn.initializers.names import AnyInitializer as AnyInitializer
 from densefn.initializers.names import check as check
 from densefn.initializers.names import get as get
 from densefn.initializers.scaling import TRUNCATED_STDDEV as TRUNCATED_STDDEV
+from densefn.initializers.scaling import ByFans as ByFans
 from densefn.initializers.scaling import GlorotNormal as GlorotNormal
 from densefn.initializers.scaling import GlorotUniform as GlorotUniform
 from densefn.initializers.scaling import HeNormal as HeNormal
 from densefn.initializers.scaling import HeUniform as HeUniform
 from densefn.initializers.scaling import LecunNormal as LecunNormal
 from densefn.initializers.scaling import LecunUniform as LecunUniform
+from densefn.initializers.scaling import Scaled as Scaled
 from densefn.initializers.scaling import TruncatedFanIn as TruncatedFanIn
 from densefn.initializers.scaling import UniformFanIn as UniformFanIn
 from densefn.initializers.scaling import VarianceScaling as VarianceScaling
