@@ -4,9 +4,8 @@ import html
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from string import Template
 
-from densefn import _disk
+from densefn import _disk, _page
 from densefn.report import plot, tables
 from densefn.report.plot import Panel
 from densefn.report.reading import Row, Run, read_all
@@ -16,47 +15,20 @@ from densefn.training.folder import CURVES, REPORT
 # More panels of a kind than this are too long to look through.
 MOST_PANELS = 24
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --ink: #1c2530; --paper: #ffffff; --line: #d5dbe2; --soft: #f3f5f8;
-  --heat: 65%; $light }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181d; --line: #39414b; --soft: #1e242b;
-  --heat: 45%; $dark } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; padding: 1rem;
-  max-width: 72rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; } h3 { font-size: 1rem; }
-.wide { overflow-x: auto; }
+_STYLE = """\
 .panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
-figure { margin: 0; } svg { display: block; width: 100%; height: auto; }
 .key { list-style: none; padding: .4rem 0; margin: .5rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem;
   position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); font-size: .9rem; }
 .key svg { display: inline-block; width: 2rem; height: .6rem; margin-right: .4rem; }
-table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
-th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; } td { white-space: normal; max-width: 22rem; }
-th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.heat { font-size: .8rem; } .heat caption { text-align: left; padding-bottom: .4rem; }
-.heat td, .heat th { padding: .25rem .45rem; text-align: right; border: 0; font-variant-numeric: tabular-nums; }
-.heat td[style] { background: color-mix(in srgb, var(--c0) calc(var(--share) * var(--heat)), var(--paper));
-  min-width: 1.6rem; text-align: center; }
+.densefn .heat { font-size: .8rem; } .heat caption { text-align: left; padding-bottom: .4rem; }
+.densefn .heat :is(td, th) { padding: .25rem .45rem; text-align: right; border: 0; font-variant-numeric: tabular-nums; }
+.densefn .heat td[style] { min-width: 1.6rem; text-align: center;
+  background: color-mix(in srgb, var(--c0) calc(var(--share) * var(--heat)), var(--paper)); }
+.densefn .heat th { max-width: 9rem; overflow: hidden; text-overflow: ellipsis; }
+.densefn .heat th[scope=col] { vertical-align: bottom; text-align: center; }
 .heat .none { opacity: .6; }
-.heat th { max-width: 9rem; overflow: hidden; text-overflow: ellipsis; } .heat th[scope=col] { vertical-align: bottom;
-  text-align: center; }
-pre { background: var(--soft); padding: .7rem .9rem; border-radius: 6px; overflow-x: auto; font-size: .85rem; }
 summary { cursor: pointer; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
-""")
+"""
 
 
 def write_own(folder: Path) -> None:
@@ -71,12 +43,8 @@ def page(runs: Sequence[Run]) -> str:
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared"
     body = [f"<h2>{html.escape(heading)}</h2>\n{content}" for heading, content in _sections(runs) if content]
     shows = f"<p>{html.escape(runs[0].config.get('shows', ''))}</p>" if len(runs) == 1 else _key(runs)
-    return _PAGE.substitute(
-        title=html.escape(title),
-        light=" ".join(f"--c{i}: {c};" for i, c in enumerate(plot.COLORS)),
-        dark=" ".join(f"--c{i}: {c};" for i, c in enumerate(plot.DARK)),
-        body="\n".join([shows, *body]),
-    )
+    content = "\n".join([f"<h1>{html.escape(title)}</h1>", shows, *body])
+    return _page.page(title, content, width="72rem", style=_STYLE)
 
 
 def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
@@ -111,8 +79,8 @@ def _key(runs: Sequence[Run]) -> str:
     patterns = ("", "4 2", "1 1.5")
     items = []
     for number, run in enumerate(runs):
-        pattern = patterns[number // len(plot.COLORS) % len(patterns)]
-        line = f'<line x1="0" y1="3" x2="20" y2="3" stroke="var(--c{number % len(plot.COLORS)})" stroke-width="2.4"'
+        pattern = patterns[number // len(_page.COLORS) % len(patterns)]
+        line = f'<line x1="0" y1="3" x2="20" y2="3" stroke="var(--c{number % len(_page.COLORS)})" stroke-width="2.4"'
         dashes = f' stroke-dasharray="{pattern}"' * bool(pattern)
         items.append(
             f'<li><svg viewBox="0 0 20 6" aria-hidden="true">{line}{dashes}/></svg>{html.escape(run.name)}</li>'

@@ -19,10 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-INK = "#1c2530"
-LINE = "#d5dbe2"
-COLORS = ("#2a78c8", "#c2581a", "#2e8b57", "#7a4fc2", "#b8397a", "#7d6a00", "#00818a", "#5a6570")
-DARK = ("#6ab0f3", "#f0a15c", "#68c795", "#b394ec", "#f08abd", "#d3bf4a", "#4fc4cc", "#a9b4bf")
+from densefn._page import COLORS, INK, LINE
+
 # Epochs and values, by the number of the run.
 Lines = Mapping[int, tuple[Sequence[float], Sequence[float]]]
 _DASHES = ("solid", (0, (4, 2)), (0, (1, 1.5)))

@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Sequence
 
+from densefn._page import NUMBER, cell, heading, table
 from densefn.report.reading import Run
 from densefn.training.config import flat, is_met
 from densefn.training.metrics import is_larger_better
@@ -11,7 +12,6 @@ from densefn.training.metrics import is_larger_better
 # More classes than this are no table to read; the most frequent confusions are listed.
 MOST_CLASSES = 32
 _MOST_CONFUSIONS = 20
-_NUMBER = ' class="number"'
 _NO_METRIC = ("epoch", "step", "seconds", "gradient_norms")
 
 
@@ -28,11 +28,11 @@ def final(runs: Sequence[Run]) -> str:
     head = ["run", "epoch", *names, "seconds", *expected]
     body = [
         [
-            _head(run.name),
+            heading(run.name),
             _number(run.kept["epoch"]),
             *(_number(run.kept.get(name), marked=name in best and run.kept.get(name) == best[name]) for name in names),
             _number(run.metrics[-1]["seconds"]),
-            *(f"<td>{html.escape(_met(run))}</td>" for _ in expected),
+            *(cell(_met(run)) for _ in expected),
         ]
         for run in runs
     ]
@@ -60,10 +60,7 @@ def differences(runs: Sequence[Run]) -> str:
     differing = [key for key in keys if len({repr(each.get(key)) for each in configs}) > 1]
     if not differing:
         return "<p>The configs are the same.</p>"
-    body = [
-        [_head(key), *(f"<td>{html.escape(repr(each[key])) if key in each else '-'}</td>" for each in configs)]
-        for key in differing
-    ]
+    body = [[heading(key), *(cell(repr(each[key]) if key in each else "-") for each in configs)] for key in differing]
     return table(["key", *(run.name for run in runs)], body)
 
 
@@ -77,10 +74,10 @@ def confusion(run: Run) -> str:
         frequent = sorted(pairs, key=lambda pair: -pair[0])[:_MOST_CONFUSIONS]
         return table(
             ["class", "taken for", "rows"],
-            [[_head(names[i]), f"<td>{html.escape(names[j])}</td>", _number(n)] for n, i, j in frequent],
+            [[heading(names[i]), cell(names[j]), _number(n)] for n, i, j in frequent],
         )
     head = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in names)
-    body = "".join(f"<tr>{_head(names[i])}{_heat(row)}</tr>\n" for i, row in enumerate(matrix))
+    body = "".join(f"<tr>{heading(names[i])}{_heat(row)}</tr>\n" for i, row in enumerate(matrix))
     return (
         f'<div class="wide"><table class="heat"><caption>Rows: the class; columns: what it is taken for.</caption>\n'
         f"<tr><td></td>{head}</tr>\n{body}</table></div>"
@@ -100,26 +97,11 @@ def model(run: Run) -> str:
     for row in run.model.rows:
         params = ", ".join(f"{name} {list(shape)}" for name, shape in row.params.items())
         label = "&emsp;" * row.depth + html.escape(f"{row.name} {row.layer}".strip())
-        cells = [f"<td>{text}</td>" for text in (label, html.escape(str(row.output_shape)), html.escape(params))]
-        body.append([*cells, _number(row.count)])
-    body.append(["<td>total</td>", "<td></td>", "<td></td>", _number(run.model.count)])
+        body.append([f"<td>{label}</td>", cell(str(row.output_shape)), cell(params), _number(row.count)])
+    body.append([*map(cell, ("total", "", "")), _number(run.model.count)])
     return table(["layer", "output shape", "parameters", "count"], body)
-
-
-def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table of a row of headings and at least one row of cells that are HTML; a heading is above its numbers."""
-    columns = zip(head, body[0], strict=True)
-    headings = "".join(
-        f'<th scope="col"{_NUMBER * (_NUMBER in cell)}>{html.escape(name)}</th>' for name, cell in columns
-    )
-    rows = "".join(f"<tr>{''.join(row)}</tr>\n" for row in body)
-    return f'<div class="wide"><table>\n<tr>{headings}</tr>\n{rows}</table></div>'
-
-
-def _head(text: str) -> str:
-    return f'<th scope="row">{html.escape(text)}</th>'
 
 
 def _number(value: float | None, *, marked: bool = False) -> str:
     shown = "-" if value is None else format(value, ",d" if isinstance(value, int) else ".4g")
-    return f"<td{_NUMBER}>{f'<strong>{shown} ★</strong>' if marked else shown}</td>"
+    return f"<td{NUMBER}>{f'<strong>{shown} ★</strong>' if marked else shown}</td>"
