@@ -40,6 +40,10 @@ class Constraint(Value):
     def __call__(self, w: Array) -> Array:
         """The projection, of the shape and dtype of `w`."""
 
+    def formula(self, w: str) -> str:
+        """The projection of an array called `w`, as an explanation writes it."""
+        return f"{self!r}({w})"
+
 
 class MaxNorm(Constraint):
     """Norms of at most `max_value`: `w * clip(norm, 0, max_value) / (epsilon + norm)`.
@@ -54,6 +58,9 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: Array) -> Array:
         return _rescale(w, self.axis, lambda norm: jnp.clip(norm, 0, self.max_value))
+
+    def formula(self, w: str) -> str:
+        return f"{w} * min(n, {self.max_value:g}) / n, {_norm(w, self.axis)}"
 
 
 class MinMaxNorm(Constraint):
@@ -88,6 +95,11 @@ class MinMaxNorm(Constraint):
     def _target(self, norm: Array) -> Array:
         return self.rate * jnp.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
 
+    def formula(self, w: str) -> str:
+        clipped = f"min(max(n, {self.min_value:g}), {self.max_value:g})"
+        target = clipped if self.rate == 1 else f"({self.rate:g} * {clipped} + {1 - self.rate:g} * n)"
+        return f"{w} * {target} / n, {_norm(w, self.axis)}"
+
 
 class NonNeg(Constraint):
     """No negative entries: `max(w, 0)`.
@@ -98,6 +110,9 @@ class NonNeg(Constraint):
 
     def __call__(self, w: Array) -> Array:
         return jnp.where(w <= 0, jnp.zeros_like(w), w)
+
+    def formula(self, w: str) -> str:
+        return f"max({w}, 0)"
 
 
 class UnitNorm(Constraint):
@@ -113,6 +128,9 @@ class UnitNorm(Constraint):
     def __call__(self, w: Array) -> Array:
         return _rescale(w, self.axis, jnp.ones_like)
 
+    def formula(self, w: str) -> str:
+        return f"{w} / n, {_norm(w, self.axis)}"
+
 
 def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Array]) -> Array:
     """Gives the slices of `w` along `axis` the norm `target(norm)`."""
@@ -121,6 +139,10 @@ def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Ar
     # The square root has no derivative at zero: NaN would come out of a column of zeros.
     norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square))), jnp.zeros_like(square))
     return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
+
+
+def _norm(w: str, axis: int | tuple[int, ...]) -> str:
+    return f"n = sqrt(sum({w}^2, axis={axis}))"
 
 
 NAMES: dict[str, type[Constraint]] = _checks.both_cases(MaxNorm, MinMaxNorm, NonNeg, UnitNorm)

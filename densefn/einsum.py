@@ -69,6 +69,9 @@ class Arranged(Initializer):
         drawn = jax.vmap(lambda key: self.initializer.draw(key, matrix, dtype, fans))(keys)
         return drawn.reshape(*self.experts, *self.inputs, *self.units).transpose(self.order)
 
+    def formula(self, fans: Fans) -> str:
+        return self.initializer.formula(fans)
+
 
 class Einsum(Layer):
     """A dense layer over any axes: `y = activation(einsum(equation, x, kernel) + bias)`.

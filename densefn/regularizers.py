@@ -34,6 +34,10 @@ class Regularizer(Value):
     def __call__(self, w: Array) -> Array:
         """The penalty, a scalar of float32 at least."""
 
+    def formula(self, w: str) -> str:
+        """The penalty of an array called `w`, as an explanation writes it."""
+        return f"{self!r}({w})"
+
 
 class L1(Regularizer):
     """`l1 * sum(|w|)`.
@@ -47,6 +51,9 @@ class L1(Regularizer):
     def __call__(self, w: Array) -> Array:
         return self.l1 * jnp.sum(jnp.abs(widen(w)))
 
+    def formula(self, w: str) -> str:
+        return f"{self.l1:g} * sum(|{w}|)"
+
 
 class L2(Regularizer):
     """`l2 * sum(w^2)`, without the factor 1/2 that PyTorch's weight decay has.
@@ -59,6 +66,9 @@ class L2(Regularizer):
 
     def __call__(self, w: Array) -> Array:
         return self.l2 * jnp.sum(jnp.square(widen(w)))
+
+    def formula(self, w: str) -> str:
+        return f"{self.l2:g} * sum({w}^2)"
 
 
 class L1L2(Regularizer):
@@ -76,6 +86,9 @@ class L1L2(Regularizer):
 
     def __call__(self, w: Array) -> Array:
         return L1(self.l1)(w) + L2(self.l2)(w)
+
+    def formula(self, w: str) -> str:
+        return f"{L1(self.l1).formula(w)} + {L2(self.l2).formula(w)}"
 
 
 class OrthogonalRegularizer(Regularizer):
@@ -106,6 +119,9 @@ class OrthogonalRegularizer(Regularizer):
         pairs = len(rows) * (len(rows) - 1) / 2
         cosines = jnp.triu(jnp.abs(dot(unit, unit.T, unit.dtype)), k=1)
         return self.factor * jnp.sum(cosines) / max(pairs, 1)
+
+    def formula(self, w: str) -> str:
+        return f"{self.factor:g} * mean |cos| of the angles between the {self.mode} of {w}"
 
 
 NAMES: dict[str, type[Regularizer]] = {

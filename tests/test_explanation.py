@@ -39,6 +39,7 @@ from densefn._fans import fans_of
 from densefn.cli import main
 from densefn.explanation import formulas
 from densefn.explanation.formats import FORMATS
+from densefn.initializers import Initializer
 from densefn.layer import Layer
 from densefn.regularizers import Regularizer
 
@@ -147,12 +148,10 @@ class TestFormulas:
     def test_every_name_has_a_formula_of_its_own(self):
         assert set(formulas.ACTIVATIONS) == set(activations.NAMES)
         for cls in initializers.NAMES.values():
-            assert "law" in vars(cls) or formulas.initial(cls(), fans_of((3, 4)))
-            assert formulas.initial.dispatch(cls) is not formulas.initial.dispatch(object)
-        for module, formula in ((regularizers, formulas.penalty), (constraints, formulas.projected)):
-            for cls in module.NAMES.values():
-                assert formula.dispatch(cls) is not formula.dispatch(object)
-                assert "w" in formula(cls(), "w")
+            assert cls.formula is not Initializer.formula
+        for cls in (*regularizers.NAMES.values(), *constraints.NAMES.values()):
+            assert "formula" in vars(cls)
+            assert "w" in cls().formula("w")
 
     @pytest.mark.parametrize(
         "value",
@@ -171,7 +170,7 @@ class TestFormulas:
     )
     def test_penalties_and_projections_have_the_values_of_their_formulas(self, value, key):
         w = np.asarray(jax.random.normal(key, (4, 3)), np.float64)
-        formula = formulas.penalty(value, "w") if isinstance(value, Regularizer) else formulas.projected(value, "w")
+        formula = value.formula("w")
         names = {"sqrt": np.sqrt, "abs": np.abs, "min": np.minimum, "max": np.maximum, "w": w,
                  "sum": lambda a, axis=None: np.sum(a, axis, keepdims=axis is not None)}  # fmt: skip
         formula, _, norm = formula.replace("^", "**").replace("|w|", "abs(w)").partition(", n = ")
@@ -183,7 +182,7 @@ class TestFormulas:
                                       "lecun_uniform", "torch_default", "haiku_default"])  # fmt: skip
     def test_the_deviation_that_is_said_is_that_of_the_draws(self, name, key):
         initializer = initializers.get(name)
-        said = re.search(r"standard deviation (?:s = )?([\d.e-]+)", formulas.initial(initializer, fans_of((300, 500))))
+        said = re.search(r"standard deviation (?:s = )?([\d.e-]+)", initializer.formula(fans_of((300, 500))))
         # 150,000 draws: a standard error of 0.2 %; and three digits of what is said.
         np.testing.assert_allclose(np.std(initializer(key, (300, 500))), float(said[1]), rtol=0.01)
 
@@ -201,6 +200,21 @@ class TestFormulas:
         kernel = next(p for p in found.parts[0].parameters if p.name == "kernel")
         assert (kernel.penalty, kernel.constraint) == ("mine(kernel)", "halved(kernel)")
         assert "drawn by the function ones" in kernel.initial
+
+    def test_a_user_s_own_kinds_are_written_as_they_print(self):
+        class Mine(Regularizer):
+            by: float = 0.5
+
+            def __call__(self, w):
+                return self.by * jnp.max(w)
+
+        class Drawn(Initializer):
+            def draw(self, key, shape, dtype, fans):
+                return jnp.ones(shape, dtype)
+
+        found = explain(Dense(2, kernel_regularizer=Mine(0.25), kernel_initializer=Drawn(), kernel_form="ntk"), (1, 4))
+        kernel = next(p for p in found.parts[0].parameters if p.name == "kernel")
+        assert (kernel.penalty, kernel.initial) == ("Mine(by=0.25)(kernel)", "drawn by Drawn(), times sqrt(4)")
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "softmax", "glu", "tanh"])

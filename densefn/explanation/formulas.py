@@ -1,16 +1,13 @@
-"""The formulas of activations, initializers, regularizers and constraints, with the numbers filled in."""
+"""The formulas of activations; those of initializers, regularizers and constraints are methods of theirs."""
 
 import inspect
-import math
-from functools import singledispatch
 from typing import Any
 
-from densefn import activations, constraints, initializers, regularizers
-from densefn._fans import Fans
+from densefn import activations
 from densefn._values import shown
 from densefn.activations import Activation, AnyActivation
-from densefn.einsum import Arranged
-from densefn.initializers import TRUNCATED_STDDEV
+from densefn.constraints import Constraint
+from densefn.regularizers import Regularizer
 
 ACTIVATIONS = {
     "celu": "z where z > 0, {alpha:g} * (exp(z / {alpha:g}) - 1) elsewhere",
@@ -72,123 +69,11 @@ def activation(given: AnyActivation | None) -> str:
     return formula.format(over="the units" if axis == -1 else f"axis {axis}", **arguments | written)
 
 
-@singledispatch
-def initial(initializer: Any, fans: Fans) -> str:
-    """The distribution that a parameter's first value is drawn from."""
-    raise TypeError(f"expected an initializer, got {initializer!r}")
+def applied(function: Any, w: str) -> str:
+    """The formula of a regularizer's penalty or a constraint's projection of `w`; a function has its name alone.
 
-
-@initial.register
-def _(initializer: initializers.Zeros, fans: Fans) -> str:
-    return "0"
-
-
-@initial.register
-def _(initializer: initializers.Ones, fans: Fans) -> str:
-    return "1"
-
-
-@initial.register
-def _(initializer: initializers.Constant, fans: Fans) -> str:
-    return f"{initializer.value:g}"
-
-
-@initial.register
-def _(initializer: initializers.Identity, fans: Fans) -> str:
-    return f"{initializer.gain:g} on the diagonal, 0 elsewhere"
-
-
-@initial.register
-def _(initializer: initializers.Orthogonal, fans: Fans) -> str:
-    return f"{initializer.gain:g} times a random matrix with orthonormal columns, or rows where it has fewer of them"
-
-
-@initial.register
-def _(initializer: initializers.RandomUniform, fans: Fans) -> str:
-    low, high = initializer.minval, initializer.maxval
-    return f"U({low:.4g}, {high:.4g}): standard deviation {(high - low) / math.sqrt(12):.4g}"
-
-
-@initial.register
-def _(initializer: initializers.RandomNormal, fans: Fans) -> str:
-    return f"N({initializer.mean:g}, s^2): standard deviation s = {initializer.stddev:.4g}"
-
-
-@initial.register
-def _(initializer: initializers.TruncatedNormal, fans: Fans) -> str:
-    bound, kept = 2 * initializer.stddev, TRUNCATED_STDDEV * initializer.stddev
-    return f"normal around {initializer.mean:g}, cut off {bound:.4g} from it: standard deviation {kept:.4g}"
-
-
-@initial.register
-def _(initializer: initializers.ByFans, fans: Fans) -> str:
-    return f"{initial(initializer.law(fans), fans)} (fan_in {fans.inputs:,}, fan_out {fans.fan_out:,})"
-
-
-@initial.register
-def _(initializer: initializers.FromFunction, fans: Fans) -> str:
-    return f"drawn by the function {shown(initializer.function)}"
-
-
-@initial.register
-def _(initializer: Arranged, fans: Fans) -> str:
-    return initial(initializer.initializer, fans)
-
-
-@singledispatch
-def penalty(regularizer: Any, w: str) -> str:
-    """The penalty of an array called `w`; that of a function by its name."""
-    return f"{shown(regularizer)}({w})"
-
-
-@penalty.register
-def _(regularizer: regularizers.L1, w: str) -> str:
-    return f"{regularizer.l1:g} * sum(|{w}|)"
-
-
-@penalty.register
-def _(regularizer: regularizers.L2, w: str) -> str:
-    return f"{regularizer.l2:g} * sum({w}^2)"
-
-
-@penalty.register
-def _(regularizer: regularizers.L1L2, w: str) -> str:
-    return f"{regularizer.l1:g} * sum(|{w}|) + {regularizer.l2:g} * sum({w}^2)"
-
-
-@penalty.register
-def _(regularizer: regularizers.OrthogonalRegularizer, w: str) -> str:
-    return f"{regularizer.factor:g} * mean |cos| of the angles between the {regularizer.mode} of {w}"
-
-
-@singledispatch
-def projected(constraint: Any, w: str) -> str:
-    """What a constraint makes of an array called `w`; that of a function by its name."""
-    return f"{shown(constraint)}({w})"
-
-
-@projected.register
-def _(constraint: constraints.MaxNorm, w: str) -> str:
-    return f"{w} * min(n, {constraint.max_value:g}) / n, n = {_norm(w, constraint.axis)}"
-
-
-@projected.register
-def _(constraint: constraints.MinMaxNorm, w: str) -> str:
-    low, high, rate = constraint.min_value, constraint.max_value, constraint.rate
-    clipped = f"min(max(n, {low:g}), {high:g})"
-    target = clipped if rate == 1 else f"({rate:g} * {clipped} + {1 - rate:g} * n)"
-    return f"{w} * {target} / n, n = {_norm(w, constraint.axis)}"
-
-
-@projected.register
-def _(constraint: constraints.NonNeg, w: str) -> str:
-    return f"max({w}, 0)"
-
-
-@projected.register
-def _(constraint: constraints.UnitNorm, w: str) -> str:
-    return f"{w} / n, n = {_norm(w, constraint.axis)}"
-
-
-def _norm(w: str, axis: int | tuple[int, ...]) -> str:
-    return f"sqrt(sum({w}^2, axis={axis}))"
+    >>> from densefn.constraints import NonNeg
+    >>> applied(NonNeg(), "kernel"), applied(abs, "kernel")
+    ('max(kernel, 0)', 'abs(kernel)')
+    """
+    return function.formula(w) if isinstance(function, Regularizer | Constraint) else f"{shown(function)}({w})"

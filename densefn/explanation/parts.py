@@ -179,9 +179,9 @@ def _parameter(name: str, p: Param, times: int) -> Parameter:
         shape,
         times * p.count,
         times * p.count * jnp.dtype(p.dtype).itemsize,
-        formulas.initial(p.initializer, p.fans or fans_of(shape)),
-        formulas.penalty(p.regularizer, name) if p.regularizer else None,
-        formulas.projected(p.constraint, name) if p.constraint else None,
+        p.initializer.formula(p.fans or fans_of(shape)),
+        formulas.applied(p.regularizer, name) if p.regularizer else None,
+        formulas.applied(p.constraint, name) if p.constraint else None,
     )
 
 
@@ -222,7 +222,7 @@ def _label(activation: activations.AnyActivation | None) -> str:
 def _activity(layer: Dense | Einsum, batch: str) -> Iterator[str]:
     regularizer = regularizers.get(layer.activity_regularizer)
     if regularizer is not None:
-        yield f"Penalty of the output: {formulas.penalty(regularizer, 'y')} / {batch}, the size of its batch axis."
+        yield f"Penalty of the output: {formulas.applied(regularizer, 'y')} / {batch}, the size of its batch axis."
 
 
 def _precision(layer: Dense | Einsum) -> Iterator[str]:

@@ -25,6 +25,9 @@ class Widened(Initializer):
     def draw(self, key: Array, shape: tuple[int, ...], dtype: Any, fans: Fans) -> Array:
         return self.initializer.draw(key, shape, dtype, fans) * math.sqrt(fans.inputs)
 
+    def formula(self, fans: Fans) -> str:
+        return f"{self.initializer.formula(fans)}, times sqrt({fans.inputs:,})"
+
 
 @register
 class Ntk(Form):

@@ -9,6 +9,7 @@ for that seed. Without one it draws from the key, and layers with equal initiali
 Source: `keras/src/initializers/random_initializers.py` and `constant_initializers.py` of Keras 3.15.
 """
 
+from densefn.initializers.distributions import TRUNCATED_STDDEV as TRUNCATED_STDDEV
 from densefn.initializers.distributions import Constant as Constant
 from densefn.initializers.distributions import Identity as Identity
 from densefn.initializers.distributions import Ones as Ones
@@ -23,7 +24,6 @@ from densefn.initializers.names import NAMES as NAMES
 from densefn.initializers.names import AnyInitializer as AnyInitializer
 from densefn.initializers.names import check as check
 from densefn.initializers.names import get as get
-from densefn.initializers.scaling import TRUNCATED_STDDEV as TRUNCATED_STDDEV
 from densefn.initializers.scaling import ByFans as ByFans
 from densefn.initializers.scaling import GlorotNormal as GlorotNormal
 from densefn.initializers.scaling import GlorotUniform as GlorotUniform

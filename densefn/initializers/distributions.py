@@ -12,6 +12,9 @@ from densefn._fans import Fans
 from densefn.initializers.initializer import Initializer, Shape
 from densefn.precision import accumulator
 
+# The standard deviation of a unit normal cut off at -2 and 2.
+TRUNCATED_STDDEV = 0.87962566103423978
+
 _Finite = Annotated[float, _checks.number()]
 Seed = Annotated[int | None, _checks.optional(_checks.whole(minimum=0, maximum=2**32 - 1))]
 
@@ -22,12 +25,18 @@ class Zeros(Initializer):
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         return jnp.zeros(shape, dtype)
 
+    def formula(self, fans: Fans) -> str:
+        return "0"
+
 
 class Ones(Initializer):
     """All ones."""
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         return jnp.ones(shape, dtype)
+
+    def formula(self, fans: Fans) -> str:
+        return "1"
 
 
 class Constant(Initializer):
@@ -37,6 +46,9 @@ class Constant(Initializer):
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         return jnp.full(shape, self.value, dtype)
+
+    def formula(self, fans: Fans) -> str:
+        return f"{self.value:g}"
 
 
 class Identity(Initializer):
@@ -48,6 +60,9 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ValueError(f"Identity: expected a matrix, got shape {shape}; use another initializer here")
         return (self.gain * jnp.eye(*shape)).astype(dtype)
+
+    def formula(self, fans: Fans) -> str:
+        return f"{self.gain:g} on the diagonal, 0 elsewhere"
 
 
 class RandomNormal(Initializer):
@@ -62,6 +77,9 @@ class RandomNormal(Initializer):
         drawn = jax.random.normal(_key(key, self.seed), shape, accumulator(dtype))
         return (drawn * self.stddev + self.mean).astype(dtype)
 
+    def formula(self, fans: Fans) -> str:
+        return f"N({self.mean:g}, s^2): standard deviation s = {self.stddev:.4g}"
+
 
 class TruncatedNormal(Initializer):
     """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`."""
@@ -73,6 +91,10 @@ class TruncatedNormal(Initializer):
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         drawn = jax.random.truncated_normal(_key(key, self.seed), -2.0, 2.0, shape, accumulator(dtype))
         return (drawn * self.stddev + self.mean).astype(dtype)
+
+    def formula(self, fans: Fans) -> str:
+        bound, left = 2 * self.stddev, TRUNCATED_STDDEV * self.stddev
+        return f"normal around {self.mean:g}, cut off {bound:.4g} from it: standard deviation {left:.4g}"
 
 
 class RandomUniform(Initializer):
@@ -89,6 +111,10 @@ class RandomUniform(Initializer):
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         drawn = jax.random.uniform(_key(key, self.seed), shape, accumulator(dtype), self.minval, self.maxval)
         return drawn.astype(dtype)
+
+    def formula(self, fans: Fans) -> str:
+        deviation = (self.maxval - self.minval) / math.sqrt(12)
+        return f"U({self.minval:.4g}, {self.maxval:.4g}): standard deviation {deviation:.4g}"
 
 
 class Orthogonal(Initializer):
@@ -112,6 +138,9 @@ class Orthogonal(Initializer):
         # QR is unique up to the signs of R's diagonal: with all of them positive, Q is uniformly distributed.
         q = q * jnp.sign(jnp.diagonal(r))[None, :]
         return (self.gain * (q.T if rows < columns else q).reshape(shape)).astype(dtype)
+
+    def formula(self, fans: Fans) -> str:
+        return f"{self.gain:g} times a random matrix with orthonormal columns, or rows where it has fewer of them"
 
 
 def _key(key: Array, seed: int | None) -> Array:

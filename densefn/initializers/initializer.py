@@ -23,6 +23,11 @@ class Initializer(Value):
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         """Draws an array of this shape and dtype from the key, for these fans."""
 
+    def formula(self, fans: Fans) -> str:
+        """The distribution that it draws from for these fans, as an explanation writes it."""
+        del fans
+        return f"drawn by {self!r}"
+
     def __call__(self, key: Array, shape: Shape, dtype: Any = jnp.float32) -> Array:
         """Draws an array of this shape and dtype from the key, for the fans that Keras sees in the shape."""
         return self.draw(key, shape, dtype, fans_of(shape))
@@ -39,3 +44,6 @@ class FromFunction(Initializer):
             name = shown(self.function)
             raise ValueError(f"expected the initializer {name} to return an array {shape}, got {drawn.shape}")
         return drawn.astype(dtype)
+
+    def formula(self, fans: Fans) -> str:
+        return f"drawn by the function {shown(self.function)}"

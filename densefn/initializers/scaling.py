@@ -14,11 +14,14 @@ from jax import Array
 
 from densefn import _checks
 from densefn._fans import Fans
-from densefn.initializers.distributions import RandomNormal, RandomUniform, Seed, TruncatedNormal
+from densefn.initializers.distributions import (
+    TRUNCATED_STDDEV,
+    RandomNormal,
+    RandomUniform,
+    Seed,
+    TruncatedNormal,
+)
 from densefn.initializers.initializer import Initializer, Shape
-
-# The standard deviation of a unit normal cut off at -2 and 2.
-TRUNCATED_STDDEV = 0.87962566103423978
 
 Law = RandomUniform | RandomNormal | TruncatedNormal
 
@@ -32,6 +35,9 @@ class ByFans(Initializer):
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         return self.law(fans).draw(key, shape, dtype, fans)
+
+    def formula(self, fans: Fans) -> str:
+        return f"{self.law(fans).formula(fans)} (fan_in {fans.inputs:,}, fan_out {fans.fan_out:,})"
 
 
 class VarianceScaling(ByFans):
