@@ -10,13 +10,13 @@ from densefn import forms as forms
 from densefn import initializers as initializers
 from densefn import regularizers as regularizers
 from densefn._errors import LayerError as LayerError
+from densefn._registry import register as register
 from densefn.activations import Activation as Activation
 from densefn.checkpoint import load as load
 from densefn.checkpoint import save as save
 from densefn.compose import Repeat as Repeat
 from densefn.compose import Residual as Residual
 from densefn.compose import Sequential as Sequential
-from densefn.compose import register as register
 from densefn.constraints import MaxNorm as MaxNorm
 from densefn.constraints import MinMaxNorm as MinMaxNorm
 from densefn.constraints import NonNeg as NonNeg

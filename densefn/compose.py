@@ -5,7 +5,7 @@ no name: the parameters of `Residual(body)` are those of `body`, value for value
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,42 +13,11 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from densefn import _checks, _values, param
+from densefn._combinator import Around, declare_named
 from densefn._errors import LayerValueError, at
-from densefn.activations import AnyActivation
-from densefn.dense import Dense
-from densefn.einsum import Einsum
-from densefn.function import Function
+from densefn._registry import as_layers, register
 from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
 from densefn.precision import add
-
-
-def as_layer(given: Any) -> Layer:
-    """Makes a layer of what stands for one.
-
-    Args:
-      given: a layer; a function of one array, or the name of an activation; or the table of a layer, as `to_dict`
-        gives it, in which `layer` is the name of the class ("Dense" if left out).
-
-    Raises:
-      ValueError, TypeError: if it is none of these; with all the mistakes of a table at once.
-    """
-    if isinstance(given, Layer):
-        return given
-    if isinstance(given, Mapping):
-        return _checks.described("layer", NAMES, {"layer": "Dense", **given}, "layer")
-    if isinstance(given, str) or (callable(given) and not isinstance(given, type)):
-        return Function(cast("AnyActivation", given))
-    raise TypeError(f"expected a layer, or a function of one array, got {given!r}")
-
-
-def as_layers(given: Any) -> tuple[Layer, ...]:
-    """Makes layers of a list of what stands for them, as `as_layer` does; reports the mistakes in all at once."""
-    if isinstance(given, str | Mapping) or not isinstance(given, list | tuple):
-        raise TypeError(f"expected a list of layers, got {given!r}")
-    return _checks.several(as_layer)(given)
-
-
-ALayer = Annotated[Layer, as_layer]
 
 
 def _name(given: Any) -> str:
@@ -58,6 +27,7 @@ def _name(given: Any) -> str:
     return name
 
 
+@register
 class Sequential(Layer):
     """Layers one after the other; only the first is told the shape of its input.
 
@@ -67,6 +37,7 @@ class Sequential(Layer):
       layers: the same list by name, as `dataclasses.replace` gives it.
       names: of the layers, each its own and without `/`; None is "0", "1", ...
 
+    >>> from densefn import Dense
     >>> model = Sequential(Dense(512, "relu"), Dense(10), "softmax")
     >>> params = model.init(jax.random.key(0), (None, 784))
     >>> jax.tree.map(jnp.shape, params)
@@ -131,11 +102,7 @@ class Sequential(Layer):
         return zip(self.names or map(str, range(len(self.layers))), self.layers, strict=True)
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        declared = {}
-        for name, _, layer, shape in self.inner(input_shape):
-            with at(str(name)):
-                declared[name] = layer.declare(shape)
-        return {name: params for name, params in declared.items() if params}
+        return declare_named(self, input_shape)
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
         found = []
@@ -176,29 +143,13 @@ class Sequential(Layer):
         return shape
 
 
-class Around(Layer):
-    """Base of the combinators of one layer: the parameters are the body's own."""
-
-    body: ALayer
-
-    def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        return self.body.declare(input_shape)
-
-    def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        return (Inner(None, None, self.body, input_shape),)
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
-
-    def output_shape(self, input_shape: InputShape) -> Shape:
-        return self.body.output_shape(input_shape)
-
-
+@register
 class Residual(Around):
     """`x + body(x)`, for a layer that keeps the shape of its input. The parameters are the body's own.
 
     Reference: He et al., "Deep Residual Learning for Image Recognition", 2015.
 
+    >>> from densefn import Dense
     >>> block = Residual(Dense(3, kernel_initializer="zeros"))
     >>> block.apply(block.init(jax.random.key(0), (3,)), jnp.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
@@ -228,6 +179,7 @@ class Residual(Around):
         return _kept_shape(self, self.body, input_shape)
 
 
+@register
 class Repeat(Around):
     """A layer `times` times in a row, each with parameters of its own, as one `lax.scan`.
 
@@ -239,6 +191,7 @@ class Repeat(Around):
       body: a layer, or a function of one array.
       times: the number of repetitions, at least 1.
 
+    >>> from densefn import Dense
     >>> deep = Repeat(Residual(Dense(8, "tanh")), times=64)
     >>> params = deep.init(jax.random.key(0), (None, 8))
     >>> params["kernel"].shape
@@ -308,38 +261,3 @@ def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
     if output != shape:
         raise LayerValueError(outer, f"expected a layer that keeps the shape of its input {shape}, got output {output}")
     return shape
-
-
-_LAYERS = (Dense, Einsum, Sequential, Residual, Repeat, Function)
-NAMES: dict[str, type[Layer]] = {cls.__name__: cls for cls in _LAYERS}
-
-L = TypeVar("L", bound=type[Layer])
-
-
-def register(layer: L) -> L:
-    """Gives a layer of your own its name in tables, configs and saved models, as a decorator of its class.
-
-    Raises:
-      ValueError: if another class has the name.
-
-    >>> from densefn import Dense, from_dict, register, to_dict
-    >>> @register
-    ... class Scaled(Layer):
-    ...     by: float = 2.0
-    ...
-    ...     def declare(self, input_shape=None):
-    ...         return {}
-    ...
-    ...     def forward(self, params, x):
-    ...         return Output(self.by * x, jnp.zeros(()))
-    ...
-    ...     def output_shape(self, input_shape):
-    ...         return tuple(input_shape)
-    >>> from_dict(to_dict(Sequential(Dense(3), Scaled(0.5))))
-    Sequential(Dense(units=3), Scaled(by=0.5))
-    """
-    known = NAMES.get(layer.__name__, layer)
-    if (known.__module__, known.__qualname__) != (layer.__module__, layer.__qualname__):
-        raise ValueError(f"expected a name that no other layer has, got {layer.__name__!r}, which is {known!r}")
-    NAMES[layer.__name__] = layer
-    return layer

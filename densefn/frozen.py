@@ -9,8 +9,9 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
+from densefn._combinator import Around
+from densefn._registry import register
 from densefn._values import fields
-from densefn.compose import Around, register
 from densefn.layer import InputShape, Layer, Output, Params
 
 

@@ -12,9 +12,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import param
+from densefn._combinator import declare_named
 from densefn._errors import LayerTypeError, LayerValueError, at
+from densefn._registry import as_layer
 from densefn._values import fields
-from densefn.compose import as_layer
 from densefn.frozen import without_weight_penalties
 from densefn.function import open_axes
 from densefn.layer import Inner, InputShape, Layer, Output, Params, is_shape
@@ -87,11 +88,7 @@ class Group(Layer):
         return {name: part for name, part in stored.items() if isinstance(part, Layer)}
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        declared = {}
-        for name, _, part, shape in self.inner(input_shape):
-            with at(str(name)):
-                declared[name] = part.declare(shape)
-        return {name: params for name, params in declared.items() if params}
+        return declare_named(self, input_shape)
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
         shapes = {} if input_shape is None else self._input_shapes(input_shape)

@@ -7,7 +7,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import _checks
-from densefn.compose import Around, register
+from densefn._combinator import Around
+from densefn._registry import register
 from densefn.layer import Output, Params
 
 # Those of JAX's policies that need no arguments.

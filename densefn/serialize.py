@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from densefn.compose import as_layer
+from densefn._registry import as_layer
 from densefn.layer import Layer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from densefn.compose import as_layer
+from densefn._registry import as_layer
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
 from densefn.walk import walk

@@ -20,8 +20,8 @@ from densefn import (
     Repeat,
     Residual,
     Sequential,
+    _registry,
     checkpoint,
-    compose,
     from_dict,
     register,
     summary,
@@ -34,7 +34,7 @@ CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    monkeypatch.setattr(compose, "NAMES", dict(compose.NAMES))
+    monkeypatch.setattr(_registry, "NAMES", dict(_registry.NAMES))
 
 
 class ActorCritic(Group):

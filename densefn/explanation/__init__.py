@@ -6,7 +6,7 @@ writers, `text` and `page`.
 
 from typing import TYPE_CHECKING
 
-from densefn.compose import as_layer
+from densefn._registry import as_layer
 from densefn.layer import InputShape, Layer
 
 if TYPE_CHECKING:

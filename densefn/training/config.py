@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import tomli_w
 
 from densefn import _checks
+from densefn._registry import as_layer
 from densefn._values import TableError, Value, build, dotted
-from densefn.compose import as_layer
 from densefn.data import Data, as_data, with_absolute_paths
 from densefn.layer import Layer
 from densefn.training.average import Decay

@@ -11,8 +11,8 @@ import optax
 import pytest
 
 from densefn import Dense, Einsum, Function, Layer, MaxNorm, Policy, Repeat, Residual, Sequential, precision
+from densefn._registry import as_layer
 from densefn.cli import main
-from densefn.compose import as_layer
 from densefn.data import Bundled, Rows
 from densefn.training import config, loop, loss_scale, runs
 from densefn.training.config import Config, Train
