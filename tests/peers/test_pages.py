@@ -1,4 +1,4 @@
-"""The pages for users of other libraries: every block runs, the peer's code beside ours."""
+"""The pages with other libraries' code beside ours: every block runs."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
-PAGES = sorted((Path(__file__).parents[2] / "docs").glob("coming-from-*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted(DOCS.glob("coming-from-*.md")), DOCS / "dense.md"]
 
 
 # Keras 3.15's variables lack the `copy` argument that NumPy 2 passes to `__array__`.
