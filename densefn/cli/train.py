@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
             plan = loop.prepare(settings)
     except ValueError as error:
         return fail(str(error))
-    print(data.described(plan.config.data, plan.dataset), *plan.dataset.notes, sep="\n", flush=True)
+    print(data.describe(plan.config.data, plan.dataset), *plan.dataset.notes, sep="\n", flush=True)
     return _train(plan, resumed or arguments.run_dir or runs.default_run_dir(file.path.stem), resumes=bool(resumed))
 
 

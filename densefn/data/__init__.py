@@ -1,46 +1,69 @@
-"""Data: from a file or a data set by name to rows that a model takes, and from its outputs back.
+"""Data: the rows of a file or of a named data set, as a model takes them, and a model's outputs in the target's terms.
 
-dataset = data.load(settings)          # the section [data]: read, split, prepared
+dataset = data.load(source)            # reads, splits and prepares the rows of a section [data]
 table = data.read("new.csv")           # raw rows
 x = dataset.preparation.inputs(table)  # as the model takes them
 """
 
-from densefn.data.bundled import SOURCES
-from densefn.data.by_name import Bundled, Mnist, Parity, Teacher, TwoMoons
-from densefn.data.by_path import ArrayFile, FileData, TableFile
+import warnings
+from typing import Any
+
+from densefn.data.dataset import Dataset, describe, load
 from densefn.data.files import read
-from densefn.data.loading import Dataset, described, load
 from densefn.data.preparation import Preparation, read_preparation
 from densefn.data.rows import Rows, Stream, on_device
-from densefn.data.section import Data
-from densefn.data.settings import as_data, with_absolute_paths
+from densefn.data.section import as_source, with_absolute_paths
+from densefn.data.source import NamedSource, Source, register
+from densefn.data.sources._file import FileSource
+from densefn.data.sources.array_file import ArrayFile
+from densefn.data.sources.mnist import Mnist
+from densefn.data.sources.scikit_learn import BUNDLED, Bundled
+from densefn.data.sources.synthetic import Parity, Teacher, TwoMoons
+from densefn.data.sources.table_file import TableFile
 from densefn.data.table import DataError, Table
 from densefn.data.targets import Classes, Decoded
 
 __all__ = [
-    "SOURCES",
+    "BUNDLED",
     "ArrayFile",
     "Bundled",
     "Classes",
-    "Data",
     "DataError",
     "Dataset",
     "Decoded",
-    "FileData",
+    "FileSource",
     "Mnist",
+    "NamedSource",
     "Parity",
     "Preparation",
     "Rows",
+    "Source",
     "Stream",
     "Table",
     "TableFile",
     "Teacher",
     "TwoMoons",
-    "as_data",
-    "described",
+    "as_source",
+    "describe",
     "load",
     "on_device",
     "read",
     "read_preparation",
+    "register",
     "with_absolute_paths",
 ]
+
+_RENAMED = {
+    "Data": "Source",
+    "FileData": "FileSource",
+    "SOURCES": "BUNDLED",
+    "as_data": "as_source",
+    "described": "describe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"{__name__}.{name} is {__name__}.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]

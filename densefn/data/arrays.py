@@ -14,7 +14,7 @@ from typing import IO, Literal
 import numpy as np
 
 from densefn import _npz
-from densefn.data import packed
+from densefn.data import gzipped
 from densefn.data.table import DataError, Table, nfc, shown_path
 
 SUFFIXES = (".npz", ".npy")
@@ -70,7 +70,7 @@ def read_idx(path: Path) -> Table:
         columns["y"] = _idx(labels)
     table = Table(shown_path(path), columns)
     if len({len(array) for array in columns.values()}) > 1:
-        raise table.refused(f"expected as many labels as images, {len(columns['x']):,}, got {len(columns['y']):,}")
+        raise table.error(f"expected as many labels as images, {len(columns['x']):,}, got {len(columns['y']):,}")
     return table
 
 
@@ -107,7 +107,7 @@ def _as_text(array: np.ndarray, shown: str) -> np.ndarray:
 def _idx(path: Path) -> np.ndarray:
     shown = shown_path(path)
     try:
-        with packed.opened(path) as file:
+        with gzipped.open_file(path) as file:
             begin = file.read(4)
             if len(begin) < 4 or begin[:3] != b"\0\0\x08":
                 raise DataError(

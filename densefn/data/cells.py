@@ -26,7 +26,7 @@ _DAY = (
 )
 _DATE = re.compile(rf"{_DAY}([t ,]+{_TIME})?|{_TIME}", re.IGNORECASE)
 _SIGNS = "$€£¥%‰°"
-_MARKED = re.compile(
+_WITH_UNIT = re.compile(
     rf"[-+]?[{_SIGNS}]? ?[-+]?\d[\d.,' ]*([{_SIGNS}]| [a-zµ{_SIGNS}]{{1,4}}|[kmc]?m|[km]?g|lbs?)?", re.IGNORECASE
 )
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf")
@@ -54,15 +54,15 @@ def numbers(table: Table, name: str) -> np.ndarray:
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
     if len(beyond):
         got = str(series[int(beyond[0])])[:40]
-        raise table.error(int(beyond[0]), name, f"expected a finite number, of float32, got {got}")
+        raise table.cell_error(int(beyond[0]), name, f"expected a finite number, of float32, got {got}")
     return values
 
 
 def text(table: Table, name: str) -> pl.Series:
-    """A column as text, with null in the gaps; numbers are written as `canonical` does it."""
+    """A column as text, with null in the gaps; numbers are written as `numbers_as_text` does it."""
     series = table.series(name)
     if series.dtype.is_float():
-        return canonical(numbers(table, name))
+        return numbers_as_text(numbers(table, name))
     is_text = series.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Boolean)
     if not (is_text or series.dtype.is_integer()):
         raise _unusable(table, name)
@@ -72,11 +72,11 @@ def text(table: Table, name: str) -> pl.Series:
 
 
 def _content(table: Table, cell: str | None) -> str | None:
-    content = "" if cell is None else content_of(cell)
+    content = "" if cell is None else normalized(cell)
     return None if not content or content.lower() in table.gaps else content
 
 
-def content_of(cell: str) -> str:
+def normalized(cell: str) -> str:
     """A cell without the spaces around it, 1.0 as 1."""
     return _WHOLE.sub(r"\1", cell.strip())
 
@@ -97,7 +97,7 @@ def _parsed(table: Table, name: str) -> np.ndarray:
     parsed = contents.cast(pl.Float64, strict=False)
     for row, content, number in zip(rest, contents, parsed, strict=True):
         if content is not None and (number is None or math.isnan(number)):
-            raise table.error(int(row), name, f"expected a number, got {short(content)}")
+            raise table.cell_error(int(row), name, f"expected a number, got {shortened(content)}")
     values = values.copy()
     values[rest] = parsed.to_numpy()
     return values
@@ -109,11 +109,11 @@ def flags(table: Table, name: str) -> np.ndarray:
     values = np.array([math.nan if cell is None else _FLAGS.get(cell.lower(), math.inf) for cell in cells])
     wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
-        raise table.error(wrong[0], name, f"expected true or false, got {short(cells[wrong[0]])}")
+        raise table.cell_error(wrong[0], name, f"expected true or false, got {shortened(cells[wrong[0]])}")
     return values
 
 
-def canonical(values: np.ndarray) -> pl.Series:
+def numbers_as_text(values: np.ndarray) -> pl.Series:
     """Numbers as text, whole ones without a point: the classes 1 and 1.0 are the same; NaN is null."""
     if values.dtype.kind in "iu":  # float64 has too few digits for some of them
         return pl.Series(list(map(str, values.tolist())), dtype=pl.String)
@@ -129,27 +129,27 @@ def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
     return int(row), int(column)
 
 
-def kind(table: Table, name: str) -> str:
-    """What a column holds: "number", "flag", "text", "date", "marked" (numbers with signs or units) or "nothing".
+def column_type(table: Table, name: str) -> str:
+    """What a column holds: "number", "flag", "text", "date", "with unit" (numbers with signs or units) or "empty".
 
     A column of text holds numbers or dates if more than half of its cells are, those that are not being mistakes.
     """
     series = table.series(name)
     if series.dtype.is_temporal():
-        return "date" if series.null_count() < len(series) else "nothing"
+        return "date" if series.null_count() < len(series) else "empty"
     if series.dtype in (pl.Boolean, pl.String) or series.dtype.is_numeric():
         gaps = np.isnan(series.cast(pl.Float64, strict=False).to_numpy())
         if series.dtype != pl.String and gaps.all():
-            return "nothing"
+            return "empty"
         if series.dtype != pl.String or not gaps.any():
             return "flag" if series.dtype == pl.Boolean else "number"
-    return _kind_of_text(Counter(text(table, name).to_list()))
+    return _type_of_text(Counter(text(table, name).to_list()))
 
 
-def _kind_of_text(counts: Counter[str | None]) -> str:
+def _type_of_text(counts: Counter[str | None]) -> str:
     del counts[None]
     if not counts:
-        return "nothing"
+        return "empty"
     cells = [cell for cell in counts if cell is not None]
     if all(cell.lower() in ("true", "false") for cell in cells):
         return "flag"
@@ -159,7 +159,7 @@ def _kind_of_text(counts: Counter[str | None]) -> str:
     found = _count(counts, [cell for cell, number in zip(cells, read, strict=True) if not math.isnan(number)])
     if found > counts.total() / 2:
         return "number"
-    return "marked" if _count(counts, filter(_MARKED.fullmatch, cells)) > counts.total() / 2 else "text"
+    return "with unit" if _count(counts, filter(_WITH_UNIT.fullmatch, cells)) > counts.total() / 2 else "text"
 
 
 def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
@@ -179,12 +179,12 @@ def beyond_float64(lowest: Any, highest: Any) -> bool:
     return int(lowest) < -(2**53) or int(highest) > 2**53
 
 
-def marked(table: Table, name: str) -> tuple[int, str]:
+def first_with_unit(table: Table, name: str) -> tuple[int, str]:
     """The first cell of a column that is a number with signs or a unit, and its row."""
-    return next((row, cell) for row, cell in odd(table, name) if _MARKED.fullmatch(cell))
+    return next((row, cell) for row, cell in non_numbers(table, name) if _WITH_UNIT.fullmatch(cell))
 
 
-def odd(table: Table, name: str) -> Iterator[tuple[int, str]]:
+def non_numbers(table: Table, name: str) -> Iterator[tuple[int, str]]:
     """The cells of a column that are no numbers, each after its row."""
     cells = text(table, name)
     for row, (cell, number) in enumerate(zip(cells, cells.cast(pl.Float64, strict=False), strict=True)):
@@ -197,6 +197,6 @@ def _unusable(table: Table, name: str) -> DataError:
     return DataError(f"{table.path}: column {name!r}: expected numbers, text, or true and false, got {dtype}")
 
 
-def short(cell: str) -> str:
+def shortened(cell: str) -> str:
     """A cell for a message, in quotes; of a long one its beginning."""
     return repr(cell if len(cell) <= 40 else cell[:37] + "...")

@@ -108,9 +108,9 @@ class Category(Column):
         ]
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """How many levels there are, with the first ones."""
-        some = ", ".join(map(cells.short, self.levels[:3])) + ", ..." * (len(self.levels) > 3)
+        some = ", ".join(map(cells.shortened, self.levels[:3])) + ", ..." * (len(self.levels) > 3)
         count = f"{len(self.levels):,} categor{'y' if len(self.levels) == 1 else 'ies'} of text"
         return f"{count}{f' ({some})' if some else ''}{' and gaps' * self.gaps}"
 
@@ -120,7 +120,7 @@ class Category(Column):
         found = [cell for cell in cells.text(table, self.name) if cell not in known]
         if not found:
             return ""
-        example = next((cells.short(cell) for cell in found if cell is not None), "a missing value")
+        example = next((cells.shortened(cell) for cell in found if cell is not None), "a missing value")
         return (
             f"{table.path}: column {self.name!r}: {len(found):,} of {len(table):,} rows hold a level that training did "
             f"not see, or too rarely, such as {example}; it counts as other"
@@ -175,7 +175,7 @@ class Block(Column):
             array = np.delete(array, self.target, axis=1)
         if array.dtype.kind not in "biuf" or (array.shape[1:] or (1,)) not in (self.shape, (int(np.prod(self.shape)),)):
             expected = f"numbers of the shape [rows, {', '.join(map(str, self.shape))}]"
-            raise table.refused(f"{self.name}: expected {expected}, got {array.dtype} of the shape {list(array.shape)}")
+            raise table.error(f"{self.name}: expected {expected}, got {array.dtype} of the shape {list(array.shape)}")
         return array
 
     def _is_header_enough(self, table: Table) -> bool:
@@ -199,7 +199,9 @@ def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
     """The array `[rows, columns]`, if all of its numbers are finite ones of float32."""
     if beyond := cells.beyond_float32(array):
         row, column = beyond
-        raise table.error(row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}")
+        raise table.cell_error(
+            row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}"
+        )
     return array
 
 

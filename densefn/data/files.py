@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from densefn.data import arrays, header, text
+from densefn.data import arrays, header, text_table
 from densefn.data.table import DataError, Table, listed, shown_path
 
 
@@ -28,7 +28,7 @@ def _read_parquet(path: Path) -> Table:
     empty, frame = [*range(count + 1, len(frame) + 1)], frame.head(count)
     if frame.is_empty():
         raise DataError(f"{shown}: expected rows, got the shape {frame.shape}")
-    names = header.checked(shown, frame.columns, frame.get_columns())
+    names = header.column_names(shown, frame.columns, frame.get_columns())
     columns = zip(names.kept, frame.get_columns(), strict=True)
     kept = {name: _usual(column) for name, column in columns if name is not None}
     notes = [*names.notes, *[f"left out at the end, as they are empty: {listed('row', empty)}"] * bool(empty)]
@@ -87,9 +87,9 @@ def _usual(column: pl.Series) -> pl.Series:
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": text.read,
-    ".tsv": text.read,
-    ".txt": text.read,
+    ".csv": text_table.read,
+    ".tsv": text_table.read,
+    ".txt": text_table.read,
     ".parquet": _read_parquet,
     ".npz": arrays.read_npz,
     ".npy": arrays.read_npy,
@@ -110,7 +110,7 @@ def read(path: str | Path) -> Table:
     path = Path(path)
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     reader = arrays.read_idx if arrays.is_idx(path) else _READERS.get(ending)
-    if reader is None or (path.suffix.lower() == ".gz" and reader not in (text.read, arrays.read_idx)):
+    if reader is None or (path.suffix.lower() == ".gz" and reader not in (text_table.read, arrays.read_idx)):
         endings = f"{', '.join(_READERS)}, .csv.gz, .tsv.gz or IDX"
         raise DataError(f"{shown_path(path)}: expected a file {endings}, by the ending of its name")
     return _opened(path, reader)

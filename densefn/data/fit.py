@@ -9,12 +9,12 @@ import numpy as np
 
 from densefn.data import cells
 from densefn.data.columns import Block, Category, Column, Flag, Number
+from densefn.data.fit_target import array_target, table_target
+from densefn.data.large_integers import refuse_rounded, refuse_rounded_cells
 from densefn.data.moments import Moments, are_constant
 from densefn.data.preparation import Preparation, encode
 from densefn.data.table import DataError, Table, blaming
-from densefn.data.target_fit import array_target, table_target
 from densefn.data.targets import Classes, Target
-from densefn.data.whole_numbers import refuse_rounded, refuse_rounded_cells
 
 _MOST_LEVELS = 1_000
 _MOSTLY = 0.95
@@ -54,7 +54,7 @@ def fit_table(
       DataError: names what cannot be fitted.
     """
     if table.has_arrays:
-        raise table.refused("expected a table, got arrays")
+        raise table.error("expected a table, got arrays")
     for key, names in {"target": targets, "ignore": ignore, "categorical": categorical}.items():
         with blaming(key):
             for name in names:
@@ -64,14 +64,14 @@ def fit_table(
     others = {*targets, *ignore}
     inputs = [name for name in table.inputs if name not in others]
     if not inputs:
-        raise table.refused("expected a column beside the target and those that are ignored, got none")
-    kinds = {name: "text" if name in categorical else cells.kind(table, name) for name in inputs}
+        raise table.error("expected a column beside the target and those that are ignored, got none")
+    kinds = {name: "text" if name in categorical else cells.column_type(table, name) for name in inputs}
     columns, left_out = [], []
     for name in inputs:
         column = _column(table, train, name, kinds[name], gaps)
         (left_out if isinstance(column, str) else columns).append(column)
     if not columns:
-        raise table.refused(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
+        raise table.error(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
     return replace(_with_scale(tuple(columns), table, train, target), left_out=tuple(left_out))
 
 
@@ -106,7 +106,7 @@ def fit_arrays(
         shape = (shape[0] - 1,)
         column %= array.shape[1]
     if 0 in shape:
-        raise table.refused(f"{inputs}: expected columns beside the target, got the shape {list(array.shape)}")
+        raise table.error(f"{inputs}: expected columns beside the target, got the shape {list(array.shape)}")
     block = Block(inputs, shape, None if labels is None else tuple(labels), column)
     return _with_scale((block,), table, train, fitted, is_one_unit=array.dtype == np.uint8)
 
@@ -119,11 +119,11 @@ def _with_scale(
     is_train = np.zeros(len(table), bool)
     is_train[train] = True
     found = Moments()
-    for place, part in table.parts(len(is_scaled)):
+    for place, part in table.chunks(len(is_scaled)):
         values = encode(columns, part)[is_train[place]]
         found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
     if are_constant(found.lowest, found.highest).all():
-        raise table.refused("expected inputs that differ, and all training rows have the same")
+        raise table.error("expected inputs that differ, and all training rows have the same")
     mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
@@ -133,18 +133,18 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     """The column; or why it says nothing of the training rows."""
     with blaming("ignore"):
         if kind == "date":
-            raise table.error(
+            raise table.cell_error(
                 0, name, "this column holds dates, which are no numbers; write what matters of them in columns of "
                 f"their own (a year, days since the first), and put {name!r} in data.ignore",
             )  # fmt: skip
-        if kind == "marked":
-            row, cell = cells.marked(table, name)
-            raise table.error(
+        if kind == "with unit":
+            row, cell = cells.first_with_unit(table, name)
+            raise table.cell_error(
                 row, name, f"expected a number, got {cell!r}; write it without signs, units and commas, as 1234.5; or "
                 f"name {name!r} in data.categorical if these are categories, or in data.ignore",
             )  # fmt: skip
-        if kind == "nothing":
-            raise table.refused(f"column {name!r}: every row's value is missing; put it in data.ignore")
+        if kind == "empty":
+            raise table.error(f"column {name!r}: every row's value is missing; put it in data.ignore")
     if kind == "text":
         with blaming("categorical" if table.series(name).dtype.is_numeric() else "ignore"):
             return _category(table, train, name, gaps.rare)
@@ -160,7 +160,7 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
         refuse_rounded_cells(table, name, values, ", or put the column in data.categorical or data.ignore")
     present = values[~np.isnan(values)]
     if not len(present):
-        raise table.refused(f"column {name!r}: every training row's value is missing; put it in data.ignore")
+        raise table.error(f"column {name!r}: every training row's value is missing; put it in data.ignore")
     has_gaps = len(present) < len(values)
     indicator = gaps.indicator and has_gaps
     if are_constant(present.min(), present.max()) and not indicator:
@@ -179,7 +179,7 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
     counts = Counter(cells.text(table, name)[train])
     levels = sorted(cell for cell, count in counts.items() if cell is not None and count >= rare)
     if len(levels) > _MOST_LEVELS:
-        raise table.refused(
+        raise table.error(
             f"column {name!r}: expected at most {_MOST_LEVELS:,} categories, got {len(levels):,}; put it in "
             "data.ignore, or raise data.rare"
         )

@@ -26,7 +26,7 @@ class Names:
     notes: list[str]
 
 
-def checked(place: str, given: Sequence[str], columns: Sequence[pl.Series]) -> Names:
+def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series]) -> Names:
     """Names that differ, in Unicode's composed form.
 
     Args:

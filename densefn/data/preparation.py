@@ -87,7 +87,7 @@ class Preparation(Value):
           DataError: as `encode`.
         """
         inputs = np.empty((len(table), len(self.features)), np.float32)
-        for place, part in table.parts(len(self.features)):
+        for place, part in table.chunks(len(self.features)):
             inputs[place] = self._inputs(part)
         return inputs
 
@@ -96,7 +96,9 @@ class Preparation(Value):
         inputs /= np.array(self.scale)
         if beyond := beyond_float32(inputs):
             row, column = beyond
-            raise table.error(row, self.features[column], "the number is too far from the training rows' for float32")
+            raise table.cell_error(
+                row, self.features[column], "the number is too far from the training rows' for float32"
+            )
         return inputs
 
     def labels(self, table: Table) -> np.ndarray:

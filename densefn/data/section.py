@@ -1,70 +1,46 @@
-"""What every section [data] has, wherever its rows come from."""
+"""The section [data] of a config: its `name` or `path` decides which source it describes."""
 
-from abc import abstractmethod
-from dataclasses import KW_ONLY
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+from densefn._values import Problem, TableError, build, checks
+from densefn.data import files
+from densefn.data.source import NAMES, Source
+from densefn.data.sources.array_file import ArrayFile
+from densefn.data.sources.scikit_learn import Bundled
+from densefn.data.sources.table_file import TableFile
 
-from densefn import _checks
-from densefn._values import Value
-from densefn.data.preparation import Preparation
-from densefn.data.table import Table
+
+def as_source(given: Any) -> Source:
+    """A source, or the section [data] that describes one.
+
+    Raises:
+      TableError: with all mistakes of the section.
+    """
+    if isinstance(given, Source):
+        return given
+    if not isinstance(given, Mapping):
+        raise TypeError(f"expected a table with a name or a path, got {given!r}")
+    name, path = given.get("name"), given.get("path")
+    if "name" not in given and "path" not in given:
+        raise TableError([Problem((), f"missing key 'name' of a data set ({', '.join(NAMES)}), or 'path' of a file")])
+    if "name" not in given:
+        is_table = isinstance(path, str) and not files.is_array(path)
+        return build(TableFile if is_table else ArrayFile, given)
+    cls = NAMES.get(name, Bundled) if isinstance(name, str) else Bundled  # which refuses a name that is unknown
+    if "path" in given and "path" not in checks(cls):
+        raise TableError([Problem(("path",), f"expected either a name or a path, got both {name!r} and {path!r}")])
+    return build(cls, {key: item for key, item in given.items() if key != "name" or key in checks(cls)})
 
 
-class Data(Value):
-    """Base of the sections [data].
+def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A section [data] whose relative paths are made absolute.
 
     Args:
-      validation_fraction: the part of the rows that is held out, strictly between 0 and 1: at least one row, not all.
-      batch_size: rows of a step; the last step of an epoch takes what is left.
-      seed: of the split into training and validation rows, and of rows that are drawn.
+      table: the section.
+      folder: what the paths in it are relative to.
     """
-
-    _: KW_ONLY
-    validation_fraction: Annotated[float, _checks.number(above=0, below=1)] = 0.2
-    batch_size: Annotated[int, _checks.whole(minimum=1)] = 32
-    seed: Annotated[int, _checks.whole(minimum=0, maximum=2**32 - 1)] = 0
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """What messages call the rows."""
-
-    @abstractmethod
-    def read(self) -> Table:
-        """The rows, before they are split.
-
-        Raises:
-          DataError: names file, row and column of what is wrong.
-        """
-
-    def read_validation(self) -> Table | None:
-        """The rows of a validation file of its own; None where a part of the others is held out."""
-        return None
-
-    @abstractmethod
-    def fit(self, table: Table, train: np.ndarray) -> Preparation:
-        """Fits a preparation.
-
-        Args:
-          table: as `read` returns it.
-          train: the numbers of the training rows.
-        """
-
-    def streams(self, size: int, memory: float) -> bool:
-        """Whether the rows stay in their file, and each is read when its turn comes.
-
-        Args:
-          size: bytes of the prepared rows.
-          memory: bytes that there are for them.
-        """
-        return False
-
-    def notes(self, preparation: Preparation) -> list[str]:
-        """What was decided about the columns because the section does not say it, a line each."""
-        return []
-
-    def resolved(self, preparation: Preparation) -> "Data":
-        """The section with what was found out in the place of what was left open."""
-        return self
+    keys = {"path", "validation"} | ({"target"} if str(table.get("target")).endswith(".npy") else set())
+    paths = {key: item for key, item in table.items() if key in keys and isinstance(item, str)}
+    return {**table, **{key: str((folder / Path(item).expanduser()).absolute()) for key, item in paths.items()}}

@@ -88,7 +88,7 @@ class Table:
         rows = numbers if self.rows is None else self.rows[index]
         return replace(self, columns=columns, lines=lines, rows=rows)
 
-    def parts(self, width: int) -> Iterator[tuple[slice, "Table"]]:
+    def chunks(self, width: int) -> Iterator[tuple[slice, "Table"]]:
         """Chunks of rows in order, each small enough for a fast cache at `width` numbers a row.
 
         Chunks of a table are larger: each column has a fixed cost per chunk.
@@ -101,13 +101,13 @@ class Table:
     def series(self, name: str) -> pl.Series:
         """A column of single cells."""
         if self.has_arrays:
-            raise self.refused(f"expected a table with the column {name!r}, got arrays")
+            raise self.error(f"expected a table with the column {name!r}, got arrays")
         return cast(pl.Series, self._column(name))
 
     def array(self, name: str) -> np.ndarray:
         """A column of numbers `[rows, ...]`."""
         if not self.has_arrays:
-            raise self.refused(f"expected the array {name!r}, got a table with the columns {', '.join(self.columns)}")
+            raise self.error(f"expected the array {name!r}, got a table with the columns {', '.join(self.columns)}")
         return cast(np.ndarray, self.columns[""] if "" in self.columns else self._column(name))
 
     def _column(self, name: str) -> pl.Series | np.ndarray:
@@ -116,11 +116,11 @@ class Table:
         except ValueError as error:
             raise DataError(f"{self.path}: {error}") from None
 
-    def refused(self, message: str) -> DataError:
+    def error(self, message: str) -> DataError:
         """What is wrong with the rows as a whole."""
         return DataError(f"{self.path}: {message}")
 
-    def error(self, row: int, column: str, message: str) -> DataError:
+    def cell_error(self, row: int, column: str, message: str) -> DataError:
         """What is wrong with the cell of a row, with its place in the file."""
         place = f"{self.path}: row {self._place(row)}" if self.lines is None else f"{self.path}:{self._place(row)}"
         return DataError(f"{place}: column {column!r}: {message}")

@@ -76,7 +76,7 @@ class Classes(Target):
 
     def labels(self, table: Table) -> np.ndarray:
         found = class_texts(table, self.name, self.form, self.column)
-        refuse_gaps(table, self.name, found.is_null().to_numpy())
+        refuse_missing(table, self.name, found.is_null().to_numpy())
         known = map(str, range(len(self.names))) if self.form == "index" else self.names
         numbers = {name: number for number, name in enumerate(known)}
         labels = np.array([numbers.get(cell, -1) for cell in found], np.int32)
@@ -84,7 +84,9 @@ class Classes(Target):
         if len(unknown):
             some = ", ".join(self.names[:10]) + ", ..." * (len(self.names) > 10)
             row = int(unknown[0])
-            raise table.error(row, self.name, f"expected a class of the training rows ({some}), got {found[row]!r}")
+            raise table.cell_error(
+                row, self.name, f"expected a class of the training rows ({some}), got {found[row]!r}"
+            )
         return labels
 
     def decode(self, outputs: np.ndarray) -> Decoded:
@@ -124,7 +126,7 @@ class Numbers(Target):
     def labels(self, table: Table) -> np.ndarray:
         raw = target_numbers(table, self.names, self.column)
         if raw.shape[1] != len(self.mean):
-            raise table.refused(f"expected {len(self.mean)} targets a row, got {raw.shape[1]}")
+            raise table.error(f"expected {len(self.mean)} targets a row, got {raw.shape[1]}")
         return ((raw - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, outputs: np.ndarray) -> Decoded:
@@ -150,12 +152,12 @@ def class_texts(table: Table, name: str, form: str, column: int | None = None) -
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            raise table.refused(f"{name}: expected one class a row, got the shape {list(array.shape)}")
+            raise table.error(f"{name}: expected one class a row, got the shape {list(array.shape)}")
         if array.dtype.kind in "iuf":
-            return cells.canonical(array)
+            return cells.numbers_as_text(array)
         table = replace(table, columns={name: pl.Series(array.astype(str))})
     if form in ("number", "index"):
-        return cells.canonical(cells.numbers(table, name))
+        return cells.numbers_as_text(cells.numbers(table, name))
     text = cells.text(table, name)
     return text.str.to_lowercase() if form == "flag" else text
 
@@ -165,29 +167,29 @@ def target_numbers(table: Table, names: tuple[str, ...], column: int | None = No
     if not table.has_arrays:
         columns = [cells.numbers(table, name) for name in names]
         for name, values in zip(names, columns, strict=True):
-            refuse_gaps(table, name, np.isnan(values))
+            refuse_missing(table, name, np.isnan(values))
         return np.stack(columns, axis=1)
     array = _of_array(table, names[0], column)
     if array.dtype.kind not in "biuf" or array.ndim > 2:
-        raise table.refused(
+        raise table.error(
             f"{names[0]}: expected numbers [rows] or [rows, targets], got {array.dtype} of {list(array.shape)}"
         )
     flat = array.reshape(len(array), -1).astype(np.float64)
-    refuse_gaps(table, names[0], np.asarray(np.isnan(flat).any(axis=1)))
+    refuse_missing(table, names[0], np.asarray(np.isnan(flat).any(axis=1)))
     return checked_array(table, names[0], flat)
 
 
-def refuse_gaps(table: Table, name: str, gaps: np.ndarray) -> None:
+def refuse_missing(table: Table, name: str, gaps: np.ndarray) -> None:
     """Raises `DataError` where a target is missing; says which cells count as that."""
     rows = np.flatnonzero(gaps).tolist()
     if rows:
         others = f" here and in {table.places(rows[1:])}" if rows[1:] else ""
         fix = "fill it in or take the row out"
         if written := _written(table, name, rows):
-            texts = f"{', '.join(map(cells.short, written[:5]))}{', ...' * (len(written) > 5)}"
+            texts = f"{', '.join(map(cells.shortened, written[:5]))}{', ...' * (len(written) > 5)}"
             change = "write another name for a class" if table.has_arrays else "data.missing_values = [] changes that"
             fix += f"; {texts} {'count' if written[1:] else 'counts'} as missing: {change}"
-        raise table.error(rows[0], name, f"the target is missing{others}; {fix}")
+        raise table.cell_error(rows[0], name, f"the target is missing{others}; {fix}")
 
 
 def _written(table: Table, name: str, rows: list[int]) -> list[str]:
@@ -206,7 +208,7 @@ def _of_array(table: Table, name: str, column: int | None) -> np.ndarray:
     if column is None:
         return array
     if array.ndim != 2 or not -array.shape[1] <= column < array.shape[1]:
-        raise table.refused(
+        raise table.error(
             f"expected an array [rows, columns] with a column {column}, got the shape {list(array.shape)}"
         )
     return array[:, column]

@@ -18,7 +18,7 @@ import tomli_w
 from densefn import _checks
 from densefn._registry import as_layer
 from densefn._values import TableError, Value, build, dotted
-from densefn.data import Data, as_data, with_absolute_paths
+from densefn.data import Source, as_source, with_absolute_paths
 from densefn.layer import Layer
 from densefn.training.average import Decay
 from densefn.training.loss_scale import AnyLossScale
@@ -107,7 +107,7 @@ class Config(Value):
         error of numbers.
     """
 
-    data: Annotated[Data, as_data]
+    data: Annotated[Source, as_source]
     model: Annotated[Layer, _model]
     optimizer: Annotated[Optimizer, as_optimizer]
     train: Annotated[Train, _checks.section(Train)]

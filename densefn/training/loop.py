@@ -98,7 +98,7 @@ def _check_model(plan: Plan) -> None:
 def _other_task(plan: Plan) -> str:
     """That a target may have been taken for what it is not, if its numbers leave it open."""
     target = plan.dataset.preparation.target
-    if not isinstance(plan.config.data, data.FileData) or len(target.titles) > 1:
+    if not isinstance(plan.config.data, data.FileSource) or len(target.titles) > 1:
         return ""
     if not isinstance(target, data.Classes):
         return ', or data.task to "classification" if the numbers are classes'

@@ -43,11 +43,11 @@ class Trained:
           DataError: names row and column of what does not go with the training rows.
         """
         apply = jax.jit(self.model.apply)
-        parts = (part for _, part in table.parts(len(self.preparation.features)))
+        parts = (part for _, part in table.chunks(len(self.preparation.features)))
         outputs = [np.asarray(apply(self.params, self.preparation.inputs(part))) for part in parts]
         whole = np.concatenate(outputs)
         if len(wrong := np.flatnonzero(~np.isfinite(whole.reshape(len(whole), -1)).all(axis=1))):
-            raise table.refused(f"the model's output for {table.places(wrong[:1].tolist())} is not finite")
+            raise table.error(f"the model's output for {table.places(wrong[:1].tolist())} is not finite")
         return self.preparation.decode(whole)
 
     def evaluate(self, table: Table | None = None) -> dict[str, float]:

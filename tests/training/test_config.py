@@ -99,7 +99,7 @@ def test_all_mistakes_are_told_with_line_path_and_nearest_name(write):
         ("1e-3", "1e-3\nmu_dtype = 16", "some.toml:17: optimizer.mu_dtype: expected a string, got 16"),
         ("[train]", "[train", "some.toml:18: expected TOML"),
         ("[train]", "[train]\nepochs = 1", "some.toml:20: expected TOML"),
-        ("[data]", "data = 3\n[other]", "some.toml:3: data: expected a table of Data's fields, got 3"),
+        ("[data]", "data = 3\n[other]", "some.toml:3: data: expected a table with a name or a path, got 3"),
         ('"val_accuracy >= 0.9"', '"good"', "some.toml:1: expect: expected a comparison such as"),
         ("batch_size = 16", "validation_fraction = 1.0", "some.toml:5: data.validation_fraction: expected a finite"),
         (

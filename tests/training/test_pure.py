@@ -116,6 +116,6 @@ def test_an_override_that_optax_cannot_trace_is_told():
 def test_a_stream_is_refused(plan, tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32))
     table = {"path": str(tmp_path / "x.npy"), "target": 2, "stream": True}
-    streamed = replace(plan, dataset=data.load(data.as_data(table)))
+    streamed = replace(plan, dataset=data.load(data.as_source(table)))
     with pytest.raises(ValueError, match=r"expected rows on the device.*set data.stream to false"):
         make_train(streamed)

@@ -9,7 +9,8 @@ import pytest
 from sklearn import datasets, metrics
 
 from densefn import L2, Dense, MaxNorm, Sequential, data
-from densefn.data import Bundled, Rows, loading
+from densefn.data import Bundled, Rows
+from densefn.data import dataset as dataset_module
 from densefn.training.losses import CrossEntropy, SquaredError
 from densefn.training.metrics import r2
 from densefn.training.step import make_state, make_step
@@ -94,10 +95,10 @@ class TestDtypes:
 
 
 class TestData:
-    @pytest.mark.parametrize("name", sorted(data.SOURCES))
+    @pytest.mark.parametrize("name", sorted(data.BUNDLED))
     def test_every_source_loads_and_splits(self, name):
         dataset = data.load(Bundled(name, validation_fraction=0.25, seed=3))
-        x, y = data.SOURCES[name].load(return_X_y=True)
+        x, y = data.BUNDLED[name].load(return_X_y=True)
         assert len(dataset.train.y) + len(dataset.validation.y) == len(y)
         assert len(dataset.validation.y) == round(len(y) * 0.25)
         assert dataset.features == x.shape[1]
@@ -125,4 +126,4 @@ class TestData:
     @pytest.mark.parametrize(("fraction", "held_out"), [(1e-9, 1), (1 - 1e-9, 149)])
     def test_no_part_is_empty(self, fraction, held_out):
         settings = Bundled("iris", validation_fraction=fraction, seed=0)
-        assert [len(part) for part in loading._split(settings.read(), settings)] == [150 - held_out, held_out]
+        assert [len(part) for part in dataset_module._split(settings.read(), settings)] == [150 - held_out, held_out]

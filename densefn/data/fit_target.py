@@ -3,10 +3,10 @@
 import numpy as np
 
 from densefn.data import cells
+from densefn.data.large_integers import refuse_rounded, refuse_rounded_cells
 from densefn.data.moments import Moments, are_constant
 from densefn.data.table import Table
-from densefn.data.targets import Classes, Numbers, Target, class_texts, refuse_gaps, target_numbers
-from densefn.data.whole_numbers import refuse_rounded, refuse_rounded_cells
+from densefn.data.targets import Classes, Numbers, Target, class_texts, refuse_missing, target_numbers
 
 _MOST_CLASSES = 10_000
 _FEW = 20
@@ -16,23 +16,23 @@ _FEW = 20
 def table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
     """The target in columns of a table; arguments as of `fit.fit_table`."""
     name, *others = names
-    kind = cells.kind(table, name)
-    if kind in ("nothing", "date"):
+    kind = cells.column_type(table, name)
+    if kind in ("empty", "date"):
         got = "a date" if kind == "date" else "nothing in any row"
-        raise table.error(0, name, f"expected a class or a number, got {got}")
-    if kind == "marked" and task != "classification":
-        row, cell = cells.marked(table, name)
-        raise table.error(
+        raise table.cell_error(0, name, f"expected a class or a number, got {got}")
+    if kind == "with unit" and task != "classification":
+        row, cell = cells.first_with_unit(table, name)
+        raise table.cell_error(
             row, name, f"expected a number or a class, got {cell!r}; write numbers without signs, units and commas, as "
             '1234.5; data.task = "classification" takes them for classes',
         )  # fmt: skip
-    mixed = None if others or kind != "number" else next(cells.odd(table, name), None)
+    mixed = None if others or kind != "number" else next(cells.non_numbers(table, name), None)
     if mixed and task is None:
         row, cell = mixed
-        got = f"expected a number, got {cells.short(cell)}"
-        raise table.error(row, name, f'{got}; data.task = "classification" takes the column for classes')
+        got = f"expected a number, got {cells.shortened(cell)}"
+        raise table.cell_error(row, name, f'{got}; data.task = "classification" takes the column for classes')
     if others and task == "classification":
-        raise table.refused(f"expected one target for a classification, got {', '.join(names)}")
+        raise table.error(f"expected one target for a classification, got {', '.join(names)}")
     if task is None:
         if others:
             _refuse_one_hot(table, names, target_numbers(table, names))
@@ -40,7 +40,7 @@ def table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: 
         task = "regression" if of_numbers else "classification"
     if task == "regression":
         return _numbers(table, train, names)
-    as_written = kind == "marked" or mixed or (kind == "number" and cells.are_codes(table, name))
+    as_written = kind == "with unit" or mixed or (kind == "number" and cells.are_codes(table, name))
     return _classes(table, train, name, "text" if as_written else kind)
 
 
@@ -68,7 +68,7 @@ def array_target(table: Table, train: np.ndarray, name: str, column: int | None,
 
 def _refuse_one_hot(table: Table, names: tuple[str, ...], values: np.ndarray) -> None:
     if values.shape[1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
-        raise table.refused(
+        raise table.error(
             f"the targets {', '.join(names)} are one-hot: 0 and 1, one 1 a row; write one column of classes, as "
             'numpy.argmax(y, axis=1) makes it, or set data.task = "regression"'
         )
@@ -90,22 +90,23 @@ def _task(values: np.ndarray, distinct: int) -> str:
 
 def _classes(table: Table, train: np.ndarray, name: str, form: str, column: int | None = None) -> Classes:
     found = class_texts(table, name, form, column)
-    refuse_gaps(table, name, found.is_null().to_numpy())
+    refuse_missing(table, name, found.is_null().to_numpy())
     names = sorted(found.unique(), key=float if form == "number" else None)
     if len(names) < 2:
-        raise table.refused(
-            f"column {name!r}: expected at least two classes, got {cells.short(names[0])} in all {len(table):,} rows"
+        raise table.error(
+            f"column {name!r}: expected at least two classes, got {cells.shortened(names[0])} in all "
+            f"{len(table):,} rows"
         )
     if len(names) > _MOST_CLASSES:
-        raise table.refused(
+        raise table.error(
             f"column {name!r}: expected at most {_MOST_CLASSES:,} classes, got {len(names):,}; "
             'data.task = "regression" takes them for numbers'
         )
     seen = found[train].unique()
     if len(seen) < 2:
-        raise table.refused(
+        raise table.error(
             f"column {name!r}: expected at least two classes among the training rows, and all {len(train):,} are "
-            f"{cells.short(seen[0])}; another data.seed draws others"
+            f"{cells.shortened(seen[0])}; another data.seed draws others"
         )
     return Classes(name, tuple(names), form, column)
 
@@ -121,7 +122,7 @@ def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: in
             refuse_rounded_cells(table, name, numbers[:, number], fix)
     found = Moments().with_rows(numbers[train])
     if are_constant(found.lowest, found.highest).all():
-        raise table.refused(
+        raise table.error(
             f"{', '.join(names)}: expected a target that differs, and all {len(train):,} training rows have the same; "
             "another data.seed draws others"
         )

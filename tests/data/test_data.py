@@ -342,4 +342,4 @@ class TestNames:
         ],
     )
     def test_sections_survive_their_tables(self, settings):
-        assert data.as_data(settings.to_table()) == settings
+        assert data.as_source(settings.to_table()) == settings

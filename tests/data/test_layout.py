@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from densefn import data
-from densefn.data import cells, files, packed
+from densefn.data import cells, files, gzipped
 
 PLAIN = {"x": ["1", "2", "3"], "y": ["a", "b", "c"]}
 
@@ -179,7 +179,7 @@ def test_what_is_wrong_is_named(content, message, read):
 
 
 def test_a_gzipped_file_of_zeros_does_not_take_all_memory(read, monkeypatch):
-    monkeypatch.setattr(packed, "most_unpacked", lambda size, _: 100 * size)
+    monkeypatch.setattr(gzipped, "most_unpacked", lambda size, _: 100 * size)
     with pytest.raises(data.DataError, match=r"t\.csv\.gz: the file unpacks to more than it should; expected at most"):
         read(gzip.compress(b"x,y\n" + b"1,2\n" * 100_000, mtime=0), "t.csv.gz")
 
@@ -191,7 +191,7 @@ def test_what_is_no_file_is_told_and_not_waited_for(suffix, tmp_path, monkeypatc
     (tmp_path / f"folder{suffix}").mkdir()
     (tmp_path / f"device{suffix}").symlink_to("/dev/zero")
     (tmp_path / f"loop{suffix}").symlink_to(f"loop{suffix}")
-    (tmp_path / f"nowhere{suffix}").symlink_to("nothing")
+    (tmp_path / f"nowhere{suffix}").symlink_to("empty")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"socket{suffix}")
     for name, what in {

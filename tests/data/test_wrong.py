@@ -413,15 +413,15 @@ def test_zipped_idx_that_is_cut_off(fails):
         ('name = "parity"\nbits = 9', "expected at most as many bits as features (8), got 9"),
         (
             'name = "teacher"\nrows = 10000000\nfeatures = 100',
-            "expected rows of at most 268,435,456 numbers altogether",
+            "expected at most 268,435,456 numbers in all rows together",
         ),
         ('name = "teacher"\nnoise = -1', "config.toml:4: data.noise: expected a finite number of at least 0, got -1"),
         (
             'name = "digit"',
-            "unknown data set 'digit'; there are: digits, iris, wine, breast_cancer, diabetes, linnerud",
+            "unknown data set 'digit'; there are: mnist, digits, iris, wine, breast_cancer, diabetes, linnerud",
         ),
         ('name = "digits"\npath = "a.csv"', "data.path: expected either a name or a path, got both 'digits' and"),
-        ("seed = 1", "config.toml:2: data: missing key 'name' of a data set (digits, iris"),
+        ("seed = 1", "config.toml:2: data: missing key 'name' of a data set (mnist, digits, iris"),
     ],
 )
 def test_sections(section, message, fails):

@@ -219,7 +219,7 @@ class TestStream:
 
     @pytest.mark.parametrize("memory", [0, 500 * 7 * 4 * 4 - 1, 500 * 7 * 4 * 4])
     def test_rows_beyond_a_quarter_of_the_memory_are_streamed(self, memory, tmp_path, monkeypatch):
-        monkeypatch.setattr(data.loading, "_memory", lambda: memory)
+        monkeypatch.setattr(data.dataset, "_memory", lambda: memory)
         section = write(tmp_path)
         assert data.load(section).is_streamed == (memory < 500 * 7 * 4 * 4)
         assert not data.load(replace(section, stream=False)).is_streamed
@@ -229,7 +229,7 @@ class TestStream:
         assert not data.load(TableFile(str(tmp_path / "a.csv"), "y")).is_streamed
 
     def test_these_fit(self, tmp_path):
-        assert data.loading._memory() > 2**28
+        assert data.dataset._memory() > 2**28
         assert not data.load(write(tmp_path)).is_streamed
 
     @pytest.mark.parametrize("dtype", [np.float32, np.uint8])

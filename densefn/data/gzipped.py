@@ -15,7 +15,7 @@ _ALWAYS = 2**25
 _MAGIC = b"\x1f\x8b"
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """Opens a file; its first bytes decide whether it is unpacked, its name does not.
 
     Reading raises `DataError` where a packed file is not whole, or unpacks to more than `npz.most_unpacked` allows.

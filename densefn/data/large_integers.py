@@ -38,7 +38,7 @@ def _refuse(table: Table, name: str, numbers: list[int], fix: str) -> None:
     # A model takes float32, which rounds by 2^-24 of what is standardised: no more is asked of float64.
     wrong = next((number for number in numbers if abs(int(float(number)) - number) > spread * 2**-24), None)
     if spread and wrong is not None:
-        raise table.refused(
+        raise table.error(
             f"column {name!r}: expected numbers that float64 keeps apart, got {wrong} and others near it; subtract a "
             f"number near them from all{fix}"
         )

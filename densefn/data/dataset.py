@@ -11,7 +11,7 @@ from densefn._values import Problem, TableError
 from densefn.data import files
 from densefn.data.preparation import Preparation
 from densefn.data.rows import Rows, Stream, on_device
-from densefn.data.section import Data
+from densefn.data.source import Source
 from densefn.data.table import DataError, Table, blaming
 
 
@@ -54,33 +54,33 @@ class Dataset:
         return self.classes or self.train.y.shape[-1]
 
 
-def load(settings: Data) -> Dataset:
+def load(source: Source) -> Dataset:
     """Loads a data set, splits it, and prepares both parts with what the training rows say.
 
     Raises:
       TableError: names the file, the row and the column of what is wrong, and the key of [data].
     """
     try:
-        table = settings.read()
+        table = source.read()
         with blaming("validation"):
-            own = settings.read_validation()
-        indices = _split(table, settings) if own is None else (np.arange(len(table)),)
-        preparation = settings.fit(table, indices[0])
+            own = source.read_validation()
+        indices = _split(table, source) if own is None else (np.arange(len(table)),)
+        preparation = source.fit(table, indices[0])
         digest = hashlib.sha256()
-        make = _stream if settings.streams(_size(preparation, table, own), _memory()) else _held
+        make = _stream if source.streams(_size(preparation, table, own), _memory()) else _held
         train, *rest = make(digest, preparation, table, *indices)
         if own is not None:
             with blaming("validation"):
                 rest = make(digest, preparation, own, np.arange(len(own)))
     except DataError as error:
         raise TableError([Problem(("data", error.key), str(error))]) from None
-    notes = [*table.notes, *preparation.left_out, *settings.notes(preparation)]
+    notes = [*table.notes, *preparation.left_out, *source.notes(preparation)]
     if own is not None:
         notes += [*own.notes, *preparation.unseen(own)]
     return Dataset(train, rest[0], preparation, digest.hexdigest(), tuple(dict.fromkeys(notes)))
 
 
-def described(settings: Data, dataset: Dataset) -> str:
+def describe(source: Source, dataset: Dataset) -> str:
     """The rows in a line: how many, of how many features, and what is learned of them."""
     preparation, width = dataset.preparation, dataset.features
     features = f"{width:,} feature{'s' * (width > 1)}"
@@ -89,16 +89,16 @@ def described(settings: Data, dataset: Dataset) -> str:
     kind = f"classification, {dataset.classes} classes" if dataset.classes else "regression"
     train, held_out = len(dataset.train.y), len(dataset.validation.y)
     return (
-        f"{settings.title}: {train:,} rows to train, {held_out:,} held out; {features}; "
+        f"{source.title}: {train:,} rows to train, {held_out:,} held out; {features}; "
         f"target {', '.join(preparation.targets)}: {kind}{'; streamed from the file' * dataset.is_streamed}"
     )
 
 
-def _split(table: Table, settings: Data) -> tuple[np.ndarray, np.ndarray]:
+def _split(table: Table, source: Source) -> tuple[np.ndarray, np.ndarray]:
     if len(table) < 2:
-        raise table.refused("expected at least two rows, one to train and one to hold out, got one")
-    order = np.random.default_rng(settings.seed).permutation(len(table))
-    held_out = min(max(round(len(table) * settings.validation_fraction), 1), len(table) - 1)
+        raise table.error("expected at least two rows, one to train and one to hold out, got one")
+    order = np.random.default_rng(source.seed).permutation(len(table))
+    held_out = min(max(round(len(table) * source.validation_fraction), 1), len(table) - 1)
     return order[held_out:], order[:held_out]
 
 
@@ -110,7 +110,7 @@ def _held(digest: Any, preparation: Preparation, table: Table, *indices: np.ndar
 
 
 def _stream(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
-    for _, some in table.parts(len(preparation.features)):
+    for _, some in table.chunks(len(preparation.features)):
         digest.update(preparation.inputs(some))  # raises here, not hours later, at a cell that cannot be used
     y = preparation.labels(table)
     digest.update(y)

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from densefn.data import header, layout, packed
+from densefn.data import gzipped, header, text_layout
 from densefn.data.table import DataError, Table, listed, nfc, shown_path
 
 _LONGEST = 2**24
@@ -35,15 +35,15 @@ _MINUS = re.compile(r"\s*\u2212[\d.]+\s*")
 def read(path: Path) -> Table:
     """Reads a table of text.
 
-    `layout` finds the header and the delimiter. Empty lines are not rows. Rows at the end whose cells are all empty are
-    left out: spreadsheets write such rows below a table.
+    `text_layout` finds the header and the delimiter. Empty lines are not rows. Rows at the end whose cells are all
+    empty are left out: spreadsheets write such rows below a table.
 
     Raises:
       DataError: names the line of what is wrong.
     """
     name = shown_path(path)
-    with packed.opened(path) as file, _long_fields():
-        found = layout.find(_lines(file, name), "\t" if ".tsv" in path.name.lower() else ",")
+    with gzipped.open_file(path) as file, _long_fields():
+        found = text_layout.find(_lines(file, name), "\t" if ".tsv" in path.name.lower() else ",")
         if found is None:
             expected = "expected a header, a line with the names of the columns"
             raise DataError(f"{name}: {expected}; the file begins without one")
@@ -91,7 +91,7 @@ class _Reader:
             raise DataError(f"{self._name}: expected rows below the header, got none")
         self._pack()
         columns = [part[0] if len(part) == 1 else pl.concat(part) for part in map(list, zip(*self._parts, strict=True))]
-        names = header.checked(f"{self._name}:{self._line}", self._given, columns)
+        names = header.column_names(f"{self._name}:{self._line}", self._given, columns)
         kept = {name: column for name, column in zip(names.kept, columns, strict=True) if name is not None}
         notes = [f"{self._name}: {note}" for note in names.notes]
         if empty:
@@ -138,7 +138,7 @@ def _composed(cell: str) -> str:
     return cell.replace("\u2212", "-") if _MINUS.fullmatch(cell) else nfc(cell)
 
 
-def _rows(name: str, found: layout.Layout) -> Iterator[tuple[int, list[str]]]:
+def _rows(name: str, found: text_layout.Layout) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not empty, and the line on which it begins."""
     # A blank before a quote is no part of the field; without this, neither is the quote one.
     reader: Any = csv.reader(found.lines, delimiter=found.delimiter, strict=True, skipinitialspace=True)
