@@ -124,7 +124,7 @@ class Sequential(Layer):
         for name, layer in self.named():
             with at(name), jax.named_scope(name):
                 x = layer.apply(params.get(name, {}), x)
-        return jnp.asarray(x)
+        return self._arrays(x)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         self.keys(params)
@@ -133,7 +133,11 @@ class Sequential(Layer):
             with at(name), jax.named_scope(name):
                 x, added = layer.forward(params.get(name, {}), x)
                 penalty = add(penalty, added)
-        return Output(jnp.asarray(x), penalty)
+        return Output(self._arrays(x), penalty)
+
+    def _arrays(self, outputs: Any) -> Any:
+        """The outputs as arrays: the last layer may be a group that gives several."""
+        return jax.tree.map(jnp.asarray, outputs) if self.layers else jnp.asarray(outputs)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         shape = self.shape(input_shape)

@@ -4,7 +4,7 @@ import importlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -77,8 +77,8 @@ class _Module(Protocol):
         """
         ...
 
-    def read(self, path: Path) -> Callable[[np.ndarray], np.ndarray]:
-        """The function of rows that a file holds."""
+    def read(self, path: Path) -> Callable[[np.ndarray], Any]:
+        """The function of rows that a file holds: it gives an array, or a dict of several."""
         ...
 
 
@@ -145,11 +145,25 @@ def export(model: Model, name: str) -> Export:
         module.write(model, path)
         run = module.read(path)
         expected = [model.predict(x) for x in examples]
-        differences = [_compared(model, y, run(x), relative) for x, y in zip(rows, expected, strict=True)]
-        if not any(np.isfinite(y).any() for y in expected):
+        differences = [_differences(model, y, run(x), relative) for x, y in zip(rows, expected, strict=True)]
+        finite = [y[np.isfinite(y)] for y in jax.tree.leaves(expected)]
+        if not any(y.size for y in finite):
             raise CheckError(f"none of the model's outputs for {sum(_BATCHES)} rows is finite")
-        largest = max(float(np.max(np.abs(y), initial=0, where=np.isfinite(y))) for y in expected)
+        largest = max(float(np.max(np.abs(y), initial=0)) for y in finite)
         return Export(path.read_bytes(), max(differences), largest, sum(_BATCHES))
+
+
+def _differences(model: Model, expected: Any, got: Any, relative: float) -> float:
+    """The largest difference of all outputs.
+
+    Raises:
+      CheckError: if the outputs are others, or one of them is not reproduced.
+    """
+    if not isinstance(expected, dict):
+        return _compared(model, expected, got, relative)
+    if not isinstance(got, dict) or set(got) != set(expected):
+        raise CheckError(f"the exported model gives other outputs than {sorted(expected)}")
+    return max(_compared(model, y, got[name], relative) for name, y in expected.items())
 
 
 def _compared(model: Model, expected: np.ndarray, got: np.ndarray, relative: float) -> float:

@@ -9,6 +9,7 @@ Source: `keras/src/models/functional.py` of Keras 3.15.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 # Any of Keras's backends does; JAX is here.
@@ -19,13 +20,14 @@ import keras
 import numpy as np
 
 from densefn import forms, precision
+from densefn._combinator import Around
 from densefn.activations import Activation, AnyActivation, name_of
-from densefn.compose import Repeat, Residual, Sequential
+from densefn.compose import Residual, Sequential
 from densefn.dense import Dense
 from densefn.einsum import Einsum
-from densefn.export.model import ExportError, Model
-from densefn.frozen import Frozen
+from densefn.export.model import ExportError, Model, named
 from densefn.function import Function
+from densefn.group import Group
 from densefn.layer import Layer, Params, Shape
 
 
@@ -39,47 +41,56 @@ def write(model: Model, path: Path) -> None:
     if model.inputs:
         mean, scale = model.inputs.arrays(model.dtype)
         z = keras.ops.divide(keras.ops.subtract(x, mean), scale)
-    y = keras.ops.cast(_applied(model.layer, model.params, z, model.input_shape, ()), model.dtype.name)
+    y = named(_applied(model.layer, model.params, z, (), {}))
+    y = jax.tree.map(lambda y: keras.ops.cast(y, model.dtype.name), y)
     if model.outputs:
         mean, scale = model.outputs.arrays(model.dtype)
         y = keras.ops.add(keras.ops.multiply(y, scale), mean)
     keras.Model(x, y).save(path)
 
 
-def read(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def read(path: Path) -> Callable[[np.ndarray], Any]:
     """The function of rows that a file holds."""
     model: Any = keras.models.load_model(path)
-    return lambda x: np.asarray(keras.ops.convert_to_numpy(model(x)))
+    return lambda x: jax.tree.map(lambda y: np.asarray(keras.ops.convert_to_numpy(y)), model(x))
 
 
-def _applied(layer: Layer, params: Params, x: Any, shape: Shape, path: tuple[str, ...]) -> Any:
-    """A layer's output for Keras's symbolic input `x`, with the layers of Keras that compute it."""
+def _applied(layer: Layer, params: Params, x: Any, path: tuple[str, ...], layers: dict[str, Any]) -> Any:
+    """A layer's output for Keras's symbolic input `x`.
+
+    Args:
+      layer: the layer.
+      params: its parameters.
+      x: its input.
+      path: of its parameters.
+      layers: those of Keras that were made, by name; one that is applied again shares its variables.
+    """
     name = "_".join((type(layer).__name__.lower(), *path))
     match layer:
-        case Sequential():
-            for index, inner in layer.named():
-                x = _applied(inner, params.get(index, {}), x, shape, (*path, index))
-                shape = inner.output_shape(shape)
-            return x
-        case Repeat():
-            for i in range(layer.times):
-                x = _applied(layer.body, jax.tree.map(lambda w, i=i: w[i], params), x, shape, (*path, str(i)))
-            return x
-        case Frozen():
-            return _applied(layer.body, params, x, shape, path)
         case Residual():
-            y = _applied(layer.body, params, x, shape, path)
+            y = _applied(layer.body, params, x, path, layers)
             return keras.layers.Add(dtype=keras.backend.result_type(x.dtype, y.dtype))([x, y])
+        case Sequential() | Around():
+            for key, times, inner, _ in layer.inner():
+                below = params if key is None else params.get(key, {})
+                at = path if key is None else (*path, key)
+                for i in range(times or 1):
+                    one, place = (below, at) if times is None else (_taken(below, i), (*at, str(i)))
+                    x = _applied(inner, one, x, place, layers)
+            return x
+        case Group():
+            return _grouped(layer, params, x, path, layers)
     try:
         match layer:
             case Dense():
                 made: Any = keras.layers.Dense(layer.units, use_bias=layer.use_bias, **_common(layer, name))
             case Einsum():
-                made = _einsum(layer, shape, name)
+                made = _einsum(layer, tuple(x.shape), name)
             case Function():
                 return _activated(layer.function, x)
             case _:
                 raise TypeError("it has no such layer")
+        made = layers.setdefault(name, made)
         y = made(x)
         kernel = forms.get(layer.kernel_form).materialize(params, layer.kernel_axes)
         stored = [kernel, params["bias"]] if layer.use_bias else [kernel]
@@ -87,8 +98,32 @@ def _applied(layer: Layer, params: Params, x: Any, shape: Shape, path: tuple[str
             variable.assign(np.asarray(w, np.promote_types(w.dtype, np.float32)).reshape(variable.shape))
         return y if _has(layer.activation) else _activated(layer.activation, y)
     except (TypeError, ValueError) as error:
-        place = f" at {'/'.join(path)!r}" if path else ""
-        raise ExportError(f"Keras cannot express {layer!r}{place}: {error}") from None
+        raise ExportError(f"Keras cannot express {layer!r}{_place(path)}: {error}") from None
+
+
+def _grouped(layer: Group, params: Params, x: Any, path: tuple[str, ...], layers: dict[str, Any]) -> Any:
+    """What a group's `run` returns where its parts are those of Keras."""
+
+    def part(name: str, inner: Layer) -> Callable[[Any], Any]:
+        return lambda x: _applied(inner, params.get(name, {}), x, (*path, name), layers)
+
+    try:
+        return layer.run(SimpleNamespace(**{name: part(name, inner) for name, inner in layer.parts.items()}), x)
+    except ExportError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        what = f"run of {type(layer).__name__}{_place(path)}, which computes with more than its parts"
+        parts = ", ".join(layer.parts)
+        raise ExportError(f"Keras cannot express the {what} ({error}); export a part by itself: {parts}") from None
+
+
+def _taken(params: Params, index: int) -> Params:
+    """The parameters of one repetition."""
+    return jax.tree.map(lambda w: w[index], params)
+
+
+def _place(path: tuple[str, ...]) -> str:
+    return f" at {'/'.join(path)!r}" if path else ""
 
 
 def _einsum(layer: Einsum, shape: Shape, name: str) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from densefn.layer import Layer, Shape
+from densefn.layer import Layer, Shape, is_shape
+from densefn.param import name_of
 
 _LOST = 2**-10
 """Of a standard deviation: what the roundings of a program's numbers may take from a column or target."""
@@ -74,9 +75,21 @@ class Affine:
             )
 
 
+def named(outputs: Any) -> Any:
+    """One array as it is; those of any other tree by their paths, as a dict.
+
+    >>> named({"policy": (1.0, 2.0), "value": 3.0})
+    {'policy/0': 1.0, 'policy/1': 2.0, 'value': 3.0}
+    """
+    leaves = {name_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(outputs)}
+    return leaves[""] if list(leaves) == [""] else leaves
+
+
 @dataclass(frozen=True)
 class Model:
     """The function `x -> outputs.scale * layer((x - inputs.mean) / inputs.scale) + outputs.mean`.
+
+    The outputs of a layer with several are a dict from their paths to arrays.
 
     Attributes:
       layer: the layer.
@@ -99,7 +112,10 @@ class Model:
         if self.inputs:
             self.inputs.check(self.input_shape[-1], "features")
         if self.outputs:
-            self.outputs.check(self.layer.output_shape(self.input_shape)[-1], "outputs")
+            shape = self.layer.output_shape(self.input_shape)
+            if not is_shape(shape):
+                raise ExportError(f"expected no mean and scale for a model with several outputs, got {self.outputs}")
+            self.outputs.check(shape[-1], "outputs")
 
     @property
     def dtype(self) -> np.dtype:
@@ -120,22 +136,23 @@ class Model:
         sizes = ", ".join(map(str, self.axes))
         return jax.ShapeDtypeStruct(jax.export.symbolic_shape(f"({sizes},)"), self.dtype)
 
-    def apply(self, params: Any, x: Array) -> Array:
-        """The function, of rows in their own units, `[..., features]`, in `dtype`."""
+    def apply(self, params: Any, x: Array) -> Any:
+        """The function, of rows in their own units, `[..., features]`, in `dtype`: an array, or a dict of several."""
         z = x
         if self.inputs:
             mean, scale = (jnp.broadcast_to(a, x.shape) for a in self.inputs.arrays(x.dtype))
             z = (x - mean) / scale
-        y = self.layer.apply(params, z).astype(x.dtype)
+        y = jax.tree.map(lambda y: jnp.asarray(y, x.dtype), named(self.layer.apply(params, z)))
         if self.outputs:
             mean, scale = (jnp.broadcast_to(a, y.shape) for a in self.outputs.arrays(y.dtype))
             y = y * scale + mean
         return y
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The function, of rows in their own units: means and scales in float64, the layer as it computes."""
+    def predict(self, x: np.ndarray) -> Any:
+        """As `apply`, in NumPy: means and scales in float64, the layer as it computes."""
         mean, scale = self.inputs.arrays(np.float64) if self.inputs else (0, 1)
-        y = np.asarray(self._layer(self.params, ((x - mean) / scale).astype(self.dtype)).astype(self.dtype))
+        y = named(self._layer(self.params, ((x - mean) / scale).astype(self.dtype)))
+        y = jax.tree.map(lambda y: np.asarray(y).astype(self.dtype), y)
         if not self.outputs:
             return y
         mean, scale = self.outputs.arrays(np.float64)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from jax.extend.core import JaxprEqn
+from jax.lax import GatherScatterMode
+from onnx import TensorProto
 
 from densefn.export.graph import NARROW, Graph, element_type
 from densefn.export.model import ExportError
@@ -168,6 +170,19 @@ def _slice(graph: Graph, eqn: JaxprEqn, x: str) -> str:
     return graph.node("Slice", x, graph.shape(start), graph.shape(limit), graph.integers(axes), steps)
 
 
+def _gather(graph: Graph, eqn: JaxprEqn, x: str, start: str) -> str:
+    """One window of an array, which is how JAX writes `x[..., 0]` where a size is free."""
+    dimensions, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
+    if array(eqn.invars[1]).ndim != 1 or eqn.params["mode"] != GatherScatterMode.PROMISE_IN_BOUNDS:
+        raise ExportError("ONNX: expected an index of plain numbers, such as x[..., 0], got one of arrays")
+    axes = dimensions.start_index_map
+    start = graph.node("Cast", start, to=TensorProto.INT64)
+    limit = graph.node("Add", start, graph.shape([sizes[axis] for axis in axes]))
+    window = graph.node("Slice", x, start, limit, graph.integers(axes))
+    dropped = dimensions.collapsed_slice_dims
+    return graph.node("Squeeze", window, graph.integers(dropped)) if dropped else window
+
+
 def _reduction(name: str) -> Callable[..., str]:
     return lambda graph, eqn, x: graph.node(name, x, graph.integers(eqn.params["axes"]), keepdims=0)
 
@@ -215,6 +230,7 @@ OTHERS: dict[str, Callable[..., str | Sequence[str]]] = {
     "concatenate": _concatenate,
     "cumsum": _cumsum,
     "dot_general": _dot_general,
+    "gather": _gather,
     "iota": _iota,
     "reduce_max": _reduction("ReduceMax"),
     "reduce_min": _reduction("ReduceMin"),

@@ -7,6 +7,7 @@ Without them it is the file of a model, which `densefn.load` reads.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ def write(model: Model, path: Path) -> None:
     _disk.replace(path, _archive.pack(description, tensors))
 
 
-def read(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def read(path: Path) -> Callable[[np.ndarray], Any]:
     """The function of rows that a file holds, with the layer of its metadata."""
     with _disk.open_file(path) as file:
         held = _safetensors.Reader(file)

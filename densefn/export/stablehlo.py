@@ -7,6 +7,7 @@ Source: https://docs.jax.dev/en/latest/export/export.html
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import flatbuffers  # noqa: F401  # jax.export serializes with it, and has no name for it where it is missing
 import jax
@@ -24,7 +25,7 @@ def write(model: Model, path: Path) -> None:
     path.write_bytes(jax.export.export(function, platforms=PLATFORMS)(model.symbolic).serialize())
 
 
-def read(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def read(path: Path) -> Callable[[np.ndarray], Any]:
     """The function of rows that a file holds."""
     exported = jax.export.deserialize(bytearray(path.read_bytes()))
-    return lambda x: np.asarray(exported.call(x))
+    return lambda x: jax.tree.map(np.asarray, exported.call(x))

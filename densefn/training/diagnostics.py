@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from functools import singledispatch
 from typing import Any
 
 import jax
@@ -10,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from densefn.compose import Repeat, Residual, Sequential
+from densefn._combinator import Around
+from densefn.compose import Sequential
 from densefn.data import Rows
-from densefn.frozen import Frozen
 from densefn.layer import Layer, Params
 from densefn.param import name_of
 from densefn.partition import partition
@@ -41,8 +40,8 @@ def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], 
 def outputs(layer: Layer, params: Params, x: Array) -> dict[str, Array]:
     """The outputs of the layers in a model, by path, in the order of their computation.
 
-    Paths are those of the parameters: `Residual` and `Repeat` add no name, and stand for what they hold, whose outputs
-    in a `Repeat` are stacked `[times, ...]`. A layer that holds no other and is not in a `Sequential` has the path "".
+    Paths are those of the parameters. A combinator of one layer, such as `Residual`, adds no name: its output is not
+    among them, that of the layer in it is, in a `Repeat` stacked `[times, ...]`. A model of one layer has the path "".
 
     >>> from densefn import Dense, Sequential
     >>> model = Sequential(Dense(2), "relu")
@@ -52,34 +51,30 @@ def outputs(layer: Layer, params: Params, x: Array) -> dict[str, Array]:
     return dict(_walk(layer, params, x, ""))
 
 
-@singledispatch
 def _walk(layer: Layer, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
-    yield path, layer.apply(params, x)
+    if not isinstance(layer, Sequential | Around):
+        yield path, layer.apply(params, x)
+        return
+    for name, times, inner, _ in layer.inner():
+        below = params if name is None else params.get(name, {})
+        place = path if name is None else f"{path}/{name}".removeprefix("/")
+        if times is None:
+            yield from _walk(inner, below, x, place)
+            x = inner.apply(below, x)
+        else:
+            x, stacked = _repeated(inner, times, below, x, place)
+            yield from stacked.items()
 
 
-@_walk.register
-def _(layer: Sequential, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
-    for name, inner in layer.named():
-        below = params.get(name, {})
-        yield from _walk(inner, below, x, f"{path}/{name}".removeprefix("/"))
-        x = inner.apply(below, x)
+def _repeated(body: Layer, times: int, params: Params, x: Array, path: str) -> tuple[Array, dict[str, Array]]:
+    """The last output of a layer that is repeated, and the outputs in it, stacked."""
 
-
-@_walk.register(Residual)
-@_walk.register(Frozen)
-def _(layer: Residual | Frozen, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
-    yield from _walk(layer.body, params, x, path)
-
-
-@_walk.register
-def _(layer: Repeat, params: Params, x: Array, path: str) -> Iterator[tuple[str, Array]]:
     def one(x: Array, params: Params) -> tuple[Array, dict[str, Array]]:
-        return layer.body.apply(params, x).astype(x.dtype), dict(_walk(layer.body, params, x, path))
+        return body.apply(params, x).astype(x.dtype), dict(_walk(body, params, x, path))
 
     first = jax.tree.map(lambda w: w[0], params)
-    dtype = jax.eval_shape(layer.body.apply, first, x).dtype
-    _, stacked = lax.scan(one, x.astype(dtype), params, length=layer.times)
-    yield from stacked.items()
+    dtype = jax.eval_shape(body.apply, first, x).dtype
+    return lax.scan(one, x.astype(dtype), params, length=times)
 
 
 def histogram(values: Any) -> dict[str, list[float]] | None:

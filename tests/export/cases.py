@@ -3,7 +3,19 @@
 import jax
 import numpy as np
 
-from densefn import Activation, Dense, Einsum, Repeat, Residual, Sequential, activations
+from densefn import (
+    Activation,
+    Dense,
+    Einsum,
+    Frozen,
+    Group,
+    Layer,
+    Remat,
+    Repeat,
+    Residual,
+    Sequential,
+    activations,
+)
 from densefn.export import Model
 
 WITH_ARGUMENTS = [
@@ -41,8 +53,24 @@ LAYERS = {
         Sequential("relu", Dense(4), "glu", Activation("leaky_relu", negative_slope=0.5), Dense(3)),
         (None, 4),
     ),
+    "remat and frozen": (Sequential(Remat(Dense(4, "tanh")), Frozen(Repeat(Remat(Dense(4)), 2))), (None, 4)),
     "nothing": (Sequential("linear"), (None, 4)),
 }
+
+
+class ActorCritic(Group):
+    """Two outputs of one torso, which is applied twice."""
+
+    torso: Layer
+    actor: Layer
+    critic: Layer
+
+    def run(self, parts, x):
+        hidden = parts.torso(parts.torso(x))
+        return {"logits": parts.actor(hidden), "value": parts.critic(hidden)[..., 0]}
+
+
+GROUP = ActorCritic(Repeat(Residual(Dense(4, "tanh")), 2), Dense(3, "softmax"), Sequential(Dense(5, "relu"), Dense(1)))
 
 NARROW = {
     name: (Sequential(Dense(64, "gelu", dtype=name), Repeat(Residual(Dense(64, dtype=name)), 2), "tanh"), (None, 4))

@@ -1,15 +1,16 @@
 """A file is made only of an export that reproduces the model."""
 
 import dataclasses
+import importlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from densefn import Dense, Sequential
+from densefn import Dense, Sequential, _registry
 from densefn.export import FORMATS, Affine, CheckError, ExportError, Model, export, onnx, safetensors
-from tests.export.cases import NARROW, model
+from tests.export.cases import GROUP, NARROW, ActorCritic, model, rows
 
 # Keras's variables are arrays in the way of NumPy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -22,6 +23,68 @@ def test_every_format_passes(name, dtype):
     made = export(model(layer, shape), name)
     assert made.rows == 8
     assert made.difference <= (0.1 if dtype else 1e-5)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_group_is_exported_with_the_names_of_its_outputs(name, inside, monkeypatch, tmp_path):
+    monkeypatch.setitem(_registry.NAMES, "ActorCritic", ActorCritic)
+    made = model(Sequential(Dense(4), GROUP) if inside else GROUP, (None, 4))
+    content, difference, _, _ = export(made, name)
+    assert difference < 1e-6
+    path = tmp_path / f"model{FORMATS[name].suffix}"
+    path.write_bytes(content)
+    x = rows((None, 4), 5)
+    outputs = importlib.import_module(f"densefn.export.{name}").read(path)(x)
+    for output, expected in made.layer.apply(made.params, x).items():
+        np.testing.assert_allclose(outputs.pop(output), expected, rtol=1e-5, atol=1e-6)
+    assert not outputs
+
+
+class Squashed(ActorCritic):
+    """A group that computes with more than its parts."""
+
+    def run(self, parts, x):
+        hidden = jnp.tanh(parts.torso(x))
+        return parts.actor(hidden), (parts.critic(hidden), 0.5)
+
+
+def test_outputs_without_names_have_their_places_and_a_part_may_be_exported_alone():
+    made = model(Squashed(Dense(4), Dense(3), Dense(1)), (None, 4))
+    assert export(made, "onnx").difference < 1e-6
+    assert list(made.predict(made.example(2))) == ["0", "1/0", "1/1"]
+    with pytest.raises(ExportError, match="run of Squashed, .* export a part by itself: torso, actor"):
+        export(made, "keras")
+    torso = Model(made.layer.torso, made.params["torso"], (None, 4))
+    assert export(torso, "keras").difference < 1e-6
+
+
+def test_an_output_with_the_name_of_another_tensor_is_refused():
+    class Named(ActorCritic):
+        def run(self, parts, x):
+            return {"x": parts.critic(parts.actor(parts.torso(x)))}
+
+    with pytest.raises(ExportError, match="expected outputs with names of their own, got 'x'"):
+        export(model(Named(Dense(4), Dense(3), Dense(1)), (None, 4)), "onnx")
+    with pytest.raises(ExportError, match="no mean and scale for a model with several outputs"):
+        model(GROUP, (None, 4), outputs=Affine((0,), (1,)))
+
+
+def wrong_output(made):
+    critic = jax.tree.map(jnp.zeros_like, made.params["critic"])
+    return dataclasses.replace(made, params={**made.params, "critic": critic})
+
+
+def no_output(made):
+    return dataclasses.replace(made, layer=made.layer.torso, params=made.params["torso"])
+
+
+@pytest.mark.parametrize("wrong", [wrong_output, no_output])
+def test_each_output_is_compared(wrong, monkeypatch):
+    write = onnx.write
+    monkeypatch.setattr(onnx, "write", lambda made, path: write(wrong(made), path))
+    with pytest.raises(CheckError, match="the exported model"):
+        export(model(GROUP, (None, 4)), "onnx")
 
 
 def wrong_kernel(made):

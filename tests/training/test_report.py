@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from densefn import Dense, Repeat, Residual, Sequential, report
+from densefn import Dense, Frozen, Remat, Repeat, Residual, Sequential, report
 from densefn.cli import main
 from densefn.report import plot
 from densefn.training import config, diagnostics, loop
@@ -72,6 +72,14 @@ class TestOutputs:
         }
         assert list(got) == list(expected)
         chex.assert_trees_all_close(dict(got), expected, atol=1e-6)
+
+    def test_of_layers_in_other_combinators_are_theirs(self):
+        plain = Sequential(Dense(3, "tanh"), Residual(Dense(3)))
+        model = Sequential(Remat(Frozen(Dense(3, "tanh"))), Remat(Residual(Dense(3))))
+        params, x = model.init(jax.random.key(0), (None, 3)), jnp.ones((4, 3))
+        chex.assert_trees_all_close(
+            diagnostics.outputs(model, params, x), diagnostics.outputs(plain, params, x), rtol=1e-6
+        )
 
     def test_of_a_layer_alone_have_no_path(self):
         model = Dense(3)
