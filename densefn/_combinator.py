@@ -27,8 +27,5 @@ class Around(Layer):
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
         return (Inner(None, None, self.body, input_shape),)
 
-    def shape(self, given: InputShape) -> Shape:
-        return self.body.shape(given)
-
     def output_shape(self, input_shape: InputShape) -> Shape:
         return self.body.output_shape(input_shape)

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from densefn import _archive, _disk
+from densefn import _archive, _arguments, _disk
 from densefn._archive import Archive, ArchiveError
 from densefn.layer import InputShape, Layer, Shape, is_shape
 from densefn.param import name_of
@@ -95,7 +95,7 @@ def _described(file: Archive) -> tuple[Layer, Shape]:
     description = file.describe("layer", "input_shape")
     _check_counts(description["layer"])
     layer = from_dict(description["layer"])
-    return layer, _check_shapes(layer, layer.shape(description["input_shape"]))
+    return layer, _check_shapes(layer, _arguments.input_shape(layer, description["input_shape"]))
 
 
 def check(layer: Layer, input_shape: InputShape) -> None:
@@ -105,7 +105,7 @@ def check(layer: Layer, input_shape: InputShape) -> None:
       ValueError: if it is larger than any model that is read.
     """
     _check_counts(to_dict(layer))
-    _check_shapes(layer, layer.shape(input_shape))
+    _check_shapes(layer, _arguments.input_shape(layer, input_shape))
 
 
 def check_finite(path: Path, params: Any) -> None:

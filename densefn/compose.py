@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from densefn import _checks, _values, param
+from densefn import _arguments, _checks, _values, param
 from densefn._combinator import Around, declare_named
 from densefn._errors import LayerValueError, at
 from densefn._registry import as_layers, register
-from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape
+from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape, declared
 from densefn.precision import add
 
 
@@ -112,22 +112,15 @@ class Sequential(Layer):
                 input_shape = None if input_shape is None else layer.output_shape(input_shape)
         return tuple(found)
 
-    def shape(self, given: InputShape) -> Shape:
-        if not self.layers:
-            return self.entries(given)
-        name, first = next(self.named())
-        with at(name):
-            return first.shape(given)
-
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        self.keys(params)
+        _arguments.names(self, declared(self), params)
         for name, layer in self.named():
             with at(name), jax.named_scope(name):
                 x = layer.apply(params.get(name, {}), x)
         return self._arrays(x)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        self.keys(params)
+        _arguments.names(self, declared(self), params)
         penalty = jnp.zeros((), jnp.float32)
         for name, layer in self.named():
             with at(name), jax.named_scope(name):
@@ -140,7 +133,7 @@ class Sequential(Layer):
         return jax.tree.map(jnp.asarray, outputs) if self.layers else jnp.asarray(outputs)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        shape = self.shape(input_shape)
+        shape = _arguments.input_shape(self, input_shape)
         for name, layer in self.named():
             with at(name):
                 shape = layer.output_shape(shape)
@@ -164,11 +157,11 @@ class Residual(Around):
         return "Residual: x + "
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        x = self.array(x)
+        x = _arguments.array(self, x)
         return self._added(x, self.body.apply(params, x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        x = self.array(x)
+        x = _arguments.array(self, x)
         value, penalty = self.body.forward(params, x)
         return Output(self._added(x, value), penalty)
 
@@ -234,7 +227,7 @@ class Repeat(Around):
     def _first(self, params: Params, x: ArrayLike) -> Array:
         """The input of the first repetition."""
         self._check(params)
-        x = self.array(x)
+        x = _arguments.array(self, x)
         return x.astype(self._stable_dtype(params, x))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
@@ -260,7 +253,7 @@ class Repeat(Around):
 
 
 def _kept_shape(outer: Layer, inner: Layer, input_shape: InputShape) -> Shape:
-    shape = outer.shape(input_shape)
+    shape = _arguments.input_shape(outer, input_shape)
     output = inner.output_shape(shape)
     if output != shape:
         raise LayerValueError(outer, f"expected a layer that keeps the shape of its input {shape}, got output {output}")

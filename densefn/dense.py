@@ -8,7 +8,18 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import _checks, activations, constraints, forms, initializers, keras_config, param, precision, regularizers
+from densefn import (
+    _arguments,
+    _checks,
+    activations,
+    constraints,
+    forms,
+    initializers,
+    keras_config,
+    param,
+    precision,
+    regularizers,
+)
 from densefn._errors import LayerValueError
 from densefn._fans import Fans
 from densefn._narrow import Axes
@@ -130,7 +141,7 @@ class Dense(Layer):
         return precision.get(self.dtype)
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
-        features = None if input_shape is None else input_shape[-1]
+        features = None if input_shape is None else _arguments.with_features(self, input_shape)[-1]
         inputs = features or 0
         dtype = self.policy.param_dtype
         kernel = Param(
@@ -155,7 +166,7 @@ class Dense(Layer):
         return {**leaves, "bias": bias} if self.use_bias else leaves
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        x = self.array(x)
+        x = _arguments.array(self, x)
         self._check(params, x)
         axes = Axes(x_sum=(x.ndim - 1,), w_sum=(0,))
         y = forms.get(self.kernel_form).contract(params, x, axes, self.policy.compute_dtype)
@@ -170,12 +181,13 @@ class Dense(Layer):
         return Output(y, add(param.penalty(declared(self), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        return activations.output_shape(self.activation, (*self.shape(input_shape)[:-1], self.units))
+        shape = _arguments.with_features(self, input_shape)
+        return activations.output_shape(self.activation, (*shape[:-1], self.units))
 
     def _check(self, params: Params, x: Array) -> None:
-        self.keys(params)
+        _arguments.names(self, declared(self), params)
         if self.kernel_form is not None:
-            self.leaves(params, x)
+            _arguments.shapes(self, self.declare(x.shape), params, x)
             return
         kernel = params["kernel"].shape
         if len(kernel) != 2 or kernel[1] != self.units:

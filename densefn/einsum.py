@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import (
+    _arguments,
     _checks,
     activations,
     constraints,
@@ -229,8 +230,8 @@ class Einsum(Layer):
         }
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        x = self.array(x)
-        self.keys(params)
+        x = _arguments.array(self, x)
+        _arguments.names(self, declared(self), params)
         equation, axes = self.axes(x.shape)
         self._check(params, x, equation, axes)
         x, product_axes, order = aligned(str(equation), x, self.policy.compute_dtype)
@@ -250,11 +251,8 @@ class Einsum(Layer):
         return Output(y, add(param.penalty(declared(self), params), activity))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        equation, axes = self.axes(self.shape(input_shape))
+        equation, axes = self.axes(_arguments.input_shape(self, input_shape))
         return activations.output_shape(self.activation, tuple(axes[axis] for axis in equation.y))
-
-    def shape(self, given: InputShape) -> Shape:
-        return self.entries(given)  # `declare` asks for the sizes that it needs, whichever axes have them
 
     def axes(self, shape: InputShape | None) -> tuple[Equation, dict[str, Any]]:
         """The equation without an ellipsis, and the size of each axis for an input of this shape."""
@@ -278,7 +276,7 @@ class Einsum(Layer):
 
     def _check(self, params: Params, x: Array, equation: Equation, axes: dict[str, Any]) -> None:
         if self.kernel_form is not None:
-            self.leaves(params, x)
+            _arguments.shapes(self, self.declare(x.shape), params, x)
             return
         for name, letters in {"kernel": equation.kernel, "bias": self._bias(equation)}.items():
             expected = [axes[axis] for axis in letters]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import activations
+from densefn import _arguments, activations
 from densefn._errors import LayerTypeError
 from densefn.activations import AnyActivation
 from densefn.layer import InputShape, Layer, Output, Params, Shape
@@ -26,17 +26,14 @@ class Function(Layer):
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         return {}
 
-    def shape(self, given: InputShape) -> Shape:
-        return self.entries(given)
-
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        value = activations.get(self.function)(self.array(x))
+        value = activations.get(self.function)(_arguments.array(self, x))
         if not isinstance(value, jax.Array):
             raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
         return Output(value, jnp.zeros((), jnp.float32))
 
     def output_shape(self, input_shape: InputShape) -> Shape:
-        return open_axes(self.shape(input_shape), lambda x: self.forward({}, x).value)
+        return open_axes(_arguments.input_shape(self, input_shape), lambda x: self.forward({}, x).value)
 
 
 def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import param
+from densefn import _arguments, param
 from densefn._combinator import declare_named
 from densefn._errors import LayerTypeError, LayerValueError, at
 from densefn._registry import as_layer
 from densefn._values import fields
 from densefn.frozen import without_weight_penalties
 from densefn.function import open_axes
-from densefn.layer import Inner, InputShape, Layer, Output, Params, is_shape
+from densefn.layer import Inner, InputShape, Layer, Output, Params, declared, is_shape
 from densefn.precision import add
 from densefn.walk import walk
 
@@ -94,15 +94,12 @@ class Group(Layer):
         shapes = {} if input_shape is None else self._input_shapes(input_shape)
         return tuple(Inner(name, None, part, shapes.get(name)) for name, part in self.parts.items())
 
-    def shape(self, given: InputShape) -> tuple[int | None, ...]:
-        return self.entries(given)
-
     def apply(self, params: Params, x: ArrayLike) -> Any:
-        self.keys(params)
+        _arguments.names(self, declared(self), params)
         return self._run(x, lambda name, part, x: part.apply(params.get(name, {}), x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        self.keys(params)
+        _arguments.names(self, declared(self), params)
         penalties = [param.penalty(self.declare(), params)]
 
         def call(name: str, part: Layer, x: Array) -> Array:
@@ -119,7 +116,7 @@ class Group(Layer):
         return Output(value, total)
 
     def output_shape(self, input_shape: InputShape) -> Any:
-        return open_axes(self.shape(input_shape), lambda x: self._run(x, _shaped))
+        return open_axes(_arguments.input_shape(self, input_shape), lambda x: self._run(x, _shaped))
 
     def _run(self, x: Any, call: Callable[[str, Layer, Any], Any]) -> Any:
         """Runs the parts, each of them called by `call(name, part, x)`."""
@@ -132,7 +129,7 @@ class Group(Layer):
             return apply
 
         return self.run(
-            SimpleNamespace(**{name: named(name, part) for name, part in self.parts.items()}), self.array(x)
+            SimpleNamespace(**{name: named(name, part) for name, part in self.parts.items()}), _arguments.array(self, x)
         )
 
     def _input_shapes(self, input_shape: InputShape) -> dict[str, Any]:
@@ -143,7 +140,7 @@ class Group(Layer):
             seen.setdefault(name, jnp.shape(x))
             return _shaped(name, part, x)
 
-        sizes = tuple(2 if n is None else n for n in self.shape(input_shape))
+        sizes = tuple(2 if n is None else n for n in _arguments.input_shape(self, input_shape))
         jax.eval_shape(lambda x: self._run(x, call), jax.ShapeDtypeStruct(sizes, jnp.float32))
         if missing := [name for name in self.parts if name not in seen]:
             raise LayerValueError(self, f"expected run to call every part, and it does not call {missing[0]!r}")

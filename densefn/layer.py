@@ -8,26 +8,20 @@ any number will do. How many entries come before it does not matter to a dense l
 """
 
 import functools
-import operator
+import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from densefn import param
+from densefn import _arguments, param
+from densefn._arguments import Shape
 from densefn._bound import compare_by_value
-from densefn._errors import LayerTypeError, LayerValueError
 from densefn._values import Value
-from densefn.precision import representable
 
 Params = Any
-Shape = tuple[int | None, ...]
 InputShape = Sequence[int | None]
 
 
@@ -138,8 +132,10 @@ class Layer(Value):
         Raises:
           ValueError, TypeError: if the key or the shape is not one.
         """
-        declared = self.declare(self.shape(input_shape))
-        return param.initialize(declared, self.key(key))
+        shape = _arguments.input_shape(self, input_shape)
+        declared = self.declare(shape)
+        _arguments.sizes(self, declared, shape)
+        return param.initialize(declared, _arguments.key(self, key))
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         """The output, `[..., units]`: the value of `forward`.
@@ -152,100 +148,22 @@ class Layer(Value):
         """The parameters after their constraints: to be called after each step of an optimizer."""
         return param.project(declared(self), params)
 
-    def shape(self, given: InputShape) -> Shape:
-        """Checks the shape of an input.
+    if not TYPE_CHECKING:  # a checker would take any name for an attribute
 
-        Raises:
-          ValueError, TypeError: unless it has at least one entry, the last a number and the others numbers or None.
-        """
-        shape = self.entries(given)
-        if not shape or shape[-1] is None:
-            raise LayerValueError(
-                self, f"expected an input shape whose last entry is the number of features, got {tuple(given)}"
-            )
-        return shape
+        def __getattr__(self, name: str) -> Any:
+            if name not in _MOVED:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            new, check = _MOVED[name]
+            warnings.warn(f"Layer.{name} is deprecated; use densefn._arguments.{new}", DeprecationWarning, stacklevel=2)
+            return functools.partial(check, self)
 
-    def entries(self, given: InputShape) -> Shape:
-        """Checks the entries of a shape one by one.
 
-        Raises:
-          ValueError, TypeError: unless each is None or a number of at least 0.
-        """
-        if isinstance(given, str) or not isinstance(given, Sequence):
-            raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}")
-        if any(isinstance(entry, Tracer) for entry in given):
-            raise LayerTypeError(
-                self, "expected an input shape of plain numbers, got traced ones; under jit pass it by static_argnums"
-            )
-        try:
-            shape = tuple(None if entry is None else operator.index(entry) for entry in given)
-        except TypeError:
-            raise LayerTypeError(self, f"expected an input shape such as (None, 784), got {given!r}") from None
-        if any(entry is not None and entry < 0 for entry in shape):
-            raise LayerValueError(self, f"expected an input shape such as (None, 784), got {tuple(given)}")
-        return shape
-
-    def array(self, given: Any) -> Array:
-        """Checks an input, and gives it as an array.
-
-        Raises:
-          TypeError: unless it is an array of real numbers, or lists of them.
-        """
-        if isinstance(given, list | tuple) and any(
-            isinstance(part, jax.Array | np.ndarray) and part.ndim for part in given
-        ):
-            raise LayerTypeError(self, f"expected one array, got a {type(given).__name__} of arrays; stack them first")
-        if not isinstance(given, jax.Array | np.ndarray):
-            try:
-                given = np.asarray(given)
-            except ValueError:
-                raise LayerTypeError(self, f"expected an array of numbers, got {type(given).__name__}") from None
-        if not (jnp.issubdtype(given.dtype, jnp.number) or given.dtype == bool) or given.dtype.kind == "c":
-            raise LayerTypeError(self, f"expected an array of real numbers, got dtype {given.dtype}")
-        return jnp.asarray(representable(given) if isinstance(given, np.ndarray) else given)
-
-    def keys(self, params: Params) -> None:
-        """Checks that parameters have the keys that are declared.
-
-        Raises:
-          ValueError: if they have others.
-        """
-        expected = list(declared(self))
-        if not isinstance(params, Mapping) or set(params) != set(expected):
-            got = sorted(params) if isinstance(params, Mapping) else type(params).__name__
-            raise LayerValueError(self, f"expected params with the keys {expected}, got {got}; make them by init")
-        for name, value in params.items():
-            if isinstance(value, Mapping):
-                continue
-            if isinstance(value, jax.ShapeDtypeStruct) or not hasattr(value, "shape"):
-                raise LayerTypeError(self, f"expected an array for {name!r}, got {value!r}; make it by init")
-            if jnp.issubdtype(getattr(value, "dtype", jnp.float32), jnp.complexfloating):
-                raise LayerTypeError(self, f"expected real numbers for {name!r}, got dtype {value.dtype}")
-
-    def leaves(self, params: Params, x: Array) -> None:
-        """Checks that parameters have the shapes that are declared for an input.
-
-        Raises:
-          ValueError: if one has another.
-        """
-        for name, declared in self.declare(self.shape(x.shape)).items():
-            if params[name].shape != declared.shape:
-                raise LayerValueError(
-                    self,
-                    f"expected {name} {list(declared.shape)} for x of shape {x.shape}, got {list(params[name].shape)}",
-                )
-
-    def key(self, given: Array) -> Array:
-        """Checks a random key, typed or raw.
-
-        Raises:
-          ValueError, TypeError: unless it is one single key.
-        """
-        typed = isinstance(given, jax.Array) and jnp.issubdtype(given.dtype, jax.dtypes.prng_key)
-        if not typed and not (isinstance(given, jax.Array) and given.dtype == jnp.uint32):
-            raise LayerTypeError(self, f"expected a random key such as jax.random.key(0), got {given!r}")
-        if given.ndim != (0 if typed else 1):
-            raise LayerValueError(
-                self, f"expected one random key, got an array of them, {given.shape}; use jax.vmap over the keys"
-            )
-        return given
+# The checks of arguments, which were methods of every layer.
+_MOVED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "shape": ("with_features", _arguments.with_features),
+    "entries": ("input_shape", _arguments.input_shape),
+    "array": ("array", _arguments.array),
+    "key": ("key", _arguments.key),
+    "keys": ("names", lambda layer, params: _arguments.names(layer, declared(layer), params)),
+    "leaves": ("shapes", lambda layer, params, x: _arguments.shapes(layer, layer.declare(x.shape), params, x)),
+}

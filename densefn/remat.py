@@ -6,7 +6,7 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import _checks
+from densefn import _arguments, _checks
 from densefn._combinator import Around
 from densefn._registry import register
 from densefn.layer import Output, Params
@@ -38,10 +38,10 @@ class Remat(Around):
     policy: Annotated[str | None, _checks.optional(_checks.choice(*_POLICIES))] = None
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
-        return jax.checkpoint(self.body.apply, policy=self._policy)(params, self.array(x))
+        return jax.checkpoint(self.body.apply, policy=self._policy)(params, _arguments.array(self, x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, self.array(x)))
+        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, _arguments.array(self, x)))
 
     @property
     def _policy(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from densefn import _arguments
 from densefn._registry import as_layer
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
@@ -87,7 +88,7 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
     total, 9.8 MiB                                                          2,560,000
     """
     layer = as_layer(layer)
-    shape = layer.shape(input_shape)
+    shape = _arguments.input_shape(layer, input_shape)
     declared: list[Param] = jax.tree.leaves(layer.declare(shape))
     size = sum(p.count * jnp.dtype(p.dtype).itemsize for p in declared)
     frozen = sum(p.count for p in declared if not p.trainable)

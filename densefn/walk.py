@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from densefn import _arguments
 from densefn.layer import InputShape, Layer
 
 
@@ -48,7 +49,7 @@ def walk(layer: Layer, input_shape: InputShape | None = None) -> Iterator[Place]
     2 '1' Residual (3,) (None, 8)
     3 '1' Dense (3,) (None, 8)
     """
-    return _walk(Place(layer, input_shape=None if input_shape is None else layer.shape(input_shape)))
+    return _walk(Place(layer, input_shape=None if input_shape is None else _arguments.input_shape(layer, input_shape)))
 
 
 def _walk(place: Place) -> Iterator[Place]:

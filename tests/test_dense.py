@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from densefn import L1, L2, Dense, MaxNorm, NonNeg, Policy, Sequential, summary
+from densefn import L1, L2, Dense, Layer, LayerError, MaxNorm, NonNeg, Param, Policy, Sequential, summary
+from densefn.initializers import Zeros
+from densefn.layer import Output
 
 REFERENCES = {
     None: lambda y: y,
@@ -280,3 +282,37 @@ class TestErrors:
             Dense(6).init(jax.random.split(key), (3,))
         raw = Dense(6).init(jax.random.PRNGKey(0), (3,))
         np.testing.assert_array_equal(raw["kernel"], Dense(6).init(jax.random.key(0), (3,))["kernel"])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "result"),
+    [
+        ("shape", (None, 3), (None, 3)),
+        ("entries", [None], (None,)),
+        ("array", 1.0, 1.0),
+        ("keys", {"kernel": np.ones((3, 2))}, None),
+    ],
+)
+def test_the_checks_that_were_methods_still_are_and_warn(name, given, result):
+    layer = Dense(2, use_bias=False)
+    with pytest.warns(DeprecationWarning, match=f"Layer.{name} is deprecated; use densefn._arguments"):
+        check = getattr(layer, name)
+    assert check(given) == result
+    with pytest.raises(LayerError):
+        check(3j)
+
+
+def test_init_wants_the_sizes_of_all_parameters():
+    class Open(Layer):
+        def declare(self, input_shape=None):
+            return {"inner": {"w": Param((None if input_shape is None else input_shape[-1], 2), "float32", Zeros())}}
+
+        def forward(self, params, x):
+            return Output(x, jnp.zeros(()))
+
+        def output_shape(self, input_shape):
+            return tuple(input_shape)
+
+    with pytest.raises(ValueError, match=re.escape("tells all sizes of inner/w, [None, 2], got (3, None)")):
+        Open().init(jax.random.key(0), (3, None))
+    assert not hasattr(Open(), "anything")

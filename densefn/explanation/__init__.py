@@ -6,6 +6,7 @@ writers, `text` and `page`.
 
 from typing import TYPE_CHECKING
 
+from densefn import _arguments
 from densefn._registry import as_layer
 from densefn.layer import InputShape, Layer
 
@@ -35,4 +36,6 @@ def explain(layer: Layer, input_shape: InputShape) -> "Explanation":
     from densefn.explanation.whole import explained
 
     layer = as_layer(layer)
-    return explained(layer, layer.shape(input_shape))
+    shape = _arguments.input_shape(layer, input_shape)
+    layer.declare(shape)  # a layer that lacks the size of an axis says so
+    return explained(layer, shape)

@@ -41,7 +41,7 @@ def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
     dtype = place.dtype
     for name, times, inner, inner_shape in layer.inner(shape):
         path = f"{place.path}/{name or ''}".strip("/")
-        yield from parts(inner, layer.shape(inner_shape or shape), Place(path, place.times * (times or 1), dtype))
+        yield from parts(inner, tuple(inner_shape or shape), Place(path, place.times * (times or 1), dtype))
         dtype = jax.eval_shape(inner.apply, *abstract(inner, sizes(inner_shape or shape), dtype)).dtype
     yield from own(layer, shape, place)
 
