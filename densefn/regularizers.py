@@ -92,7 +92,7 @@ class L1L2(Regularizer):
 
 
 class OrthogonalRegularizer(Regularizer):
-    """`factor` times the mean of |cos| of the angles between the rows of a matrix, or between its columns.
+    """`factor` times the mean of `|cos|` of the angles between the rows of a matrix, or between its columns.
 
     The rows of a kernel `[in, units]` belong to the inputs, the columns to the units. A row of zeros is at right angles
     to every other; a matrix of one row has no pairs, and no penalty (Keras gives NaN).
