@@ -37,7 +37,7 @@ pre { background: var(--soft); padding: .7rem .9rem; border-radius: 6px; overflo
 """
 
 
-def page(title: str, content: str, *, width: str, style: str = "") -> str:
+def page(title: str, content: str, width: str, style: str = "") -> str:
     """A whole page.
 
     Args:

@@ -30,9 +30,19 @@ def add(commands: Any) -> None:
     for name in _dense_flags():
         arguments.add_argument(_flag(name), metavar="VALUE")
     parser.add_argument("--input-shape", metavar="SHAPE", help="such as 32,100, or N,100 for figures of one example")
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        help="of the roofline: a100, h100, tpu-v5e, or FLOP/s and bytes/s such as 2e12,50e9 (default: all three)",
+    )
     parser.add_argument("--config", metavar="FILE", help="explain the model of a config file")
     parser.add_argument("--run", type=Path, metavar="DIR", help="explain the model of a run's folder")
-    parser.add_argument("--format", choices=("text", "markdown", "html", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "--format",
+        choices=("text", "markdown", "html", "svg", "json"),
+        default="text",
+        help="default: text; svg is one picture: the product of a layer, or the layers of a model",
+    )
     parser.add_argument(
         "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
     )
@@ -57,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     try:
         layer, shape = _asked(arguments)
-        written = FORMATS[arguments.format](densefn.explain(layer, shape))
+        written = FORMATS[arguments.format](densefn.explain(layer, shape, machine=arguments.machine))
     except ModuleNotFoundError as error:
         return lacks("--config", error, "train")
     except TableError as error:

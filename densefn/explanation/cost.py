@@ -7,13 +7,16 @@ other: the product reads its operands and writes its result, and a pass for bias
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import ShapeDtypeStruct
 
+from densefn import activations, regularizers
+from densefn.dense import Dense
+from densefn.einsum import Einsum
 from densefn.layer import Layer
 
 
@@ -61,10 +64,12 @@ class Compiled:
     bytes: float
 
 
-def operations(function: Callable[..., Any], *arguments: Any) -> tuple[float, float]:
-    """The operations that XLA counts for a function, and for the gradient of its result besides."""
-    forward = compiled(function, *arguments).flops
-    return forward, max(compiled(there_and_back(function), *with_cotangent(function, *arguments)).flops - forward, 0.0)
+def counted(function: Callable[..., Any], *arguments: Any) -> Cost:
+    """The cost of a function and of its gradient as XLA counts it."""
+    forward = compiled(function, *arguments)
+    both = compiled(there_and_back(function), *with_cotangent(function, *arguments))
+    back = (max(both.flops - forward.flops, 0.0), max(both.bytes - forward.bytes, 0.0))
+    return Cost(forward.flops, back[0], forward.bytes, back[1])
 
 
 def there_and_back(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,3 +104,38 @@ def abstract(layer: Layer, shape: tuple[int, ...], dtype: Any = jnp.float32) -> 
     declared = layer.declare(shape)
     params = jax.tree.map(lambda p: ShapeDtypeStruct(p.full_shape, p.dtype), declared)
     return params, ShapeDtypeStruct(shape, dtype)
+
+
+def product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ...], flops: int) -> Cost:
+    """The cost of a product and of its epilogue.
+
+    Args:
+      layer: which has activation, bias and regularizers.
+      shape: of the input.
+      y: the shape of the product.
+      flops: of the product.
+    """
+    params, x = abstract(layer, shape)
+    item, wide = jnp.dtype(layer.policy.compute_dtype).itemsize, layer.policy.accumulator_dtype.itemsize
+    z = ShapeDtypeStruct(y, layer.policy.accumulator_dtype)
+    moved = item * (x.size + params["kernel"].size) + wide * z.size
+    bias = params["bias"].size if layer.use_bias else 0
+    activated = activations.name_of(layer.activation) != "linear"
+    cost = Cost(flops, 2 * flops, moved, 2 * moved)
+    if layer.use_bias:
+        cost += Cost(z.size, z.size, 0, wide * (z.size + bias))
+    if activated:
+        elementwise = counted(activations.get(layer.activation), z)
+        cost += replace(elementwise, forward_bytes=0, backward_bytes=3 * wide * z.size)
+    if layer.use_bias or activated:
+        cost += Cost(0, 0, 2 * wide * z.size + wide * bias)
+    output = jax.eval_shape(activations.get(layer.activation), z)
+    for regularizer, w in (
+        (layer.kernel_regularizer, params["kernel"]),
+        (layer.bias_regularizer, params.get("bias")),
+        (layer.activity_regularizer, output),
+    ):
+        penalty = regularizers.get(regularizer)
+        if penalty is not None:
+            cost += replace(counted(penalty, w), forward_bytes=0, backward_bytes=0)
+    return cost

@@ -1,14 +1,17 @@
-"""An explanation as sections of paragraphs, code, tables and pictures, which each writer writes in its own form."""
+"""An explanation as sections of paragraphs, formulas, tables and pictures, which the writers render."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from densefn.explanation.density import Density
 from densefn.explanation.facts import Example, Facts, Part, Product
+from densefn.explanation.machines import Roofline
+from densefn.summary import Summary
 
 
 @dataclass(frozen=True)
-class Code:
-    """Lines to be shown as they are."""
+class Formulas:
+    """Formulas, one a line."""
 
     lines: tuple[str, ...]
 
@@ -21,12 +24,27 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-Block = str | Code | Table | Product
+@dataclass(frozen=True)
+class Flow:
+    """The flow of values and gradients through a layer. Pages draw it; its formulas are in the text as well."""
+
+    product: Product
+
+
+@dataclass(frozen=True)
+class Rooflines:
+    """The rooflines of machines. Pages draw them; the table beside them is in the text as well."""
+
+    machines: tuple[Roofline, ...]
+    intensity: float
+
+
+Block = str | Formulas | Table | Product | Density | Flow | Example | Summary | Rooflines
 
 
 @dataclass(frozen=True)
 class Section:
-    """A title, which may be code, and what stands under it."""
+    """A title, which may be code, and what it has."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -35,57 +53,48 @@ class Section:
 
 def sections(explanation: Facts) -> Iterator[Section]:
     """The sections of an explanation, in the order in which they are read."""
+    if len(explanation.model.rows) > 1:
+        yield Section("Layers", (explanation.model,))
     for part in explanation.parts:
         name = f"{part.path}: {part.layer}" if part.path else part.layer
         times = f", {part.times} times" if part.times > 1 else ""
         yield Section(name + times, tuple(_part(part)), code=True)
     yield Section("Counts", (_counts(explanation), _batch(explanation)))
-    loops = ["The body of a loop is counted once."] if any(part.times > 1 for part in explanation.parts) else []
-    yield Section("What XLA makes of it", (_compiled(explanation), *loops))
+    loops = ["XLA counts the body of a loop once."] if any(part.times > 1 for part in explanation.parts) else []
+    yield Section("After compilation by XLA", (_compiled(explanation), *loops))
+    if explanation.cost.forward_bytes:
+        yield Section("Roofline", tuple(_roofline(explanation)))
 
 
 def _part(part: Part) -> Iterator[Block]:
-    yield Code((part.equation,))
+    yield Formulas((part.equation,))
     if part.product is not None:
         yield part.product
     yield from part.remarks
+    if part.activation is not None:
+        yield Formulas((part.activation,))
     if part.parameters:
         yield Table(
             ("parameter", "shape", "count", "initial value"),
             tuple((p.name, str(list(p.shape)), f"{p.count:,}", p.initial) for p in part.parameters),
         )
-    for p in part.parameters:
-        if p.penalty:
-            yield f"Penalty, to be added to the loss: {p.penalty}."
-        if p.constraint:
-            yield f"After each step of the optimizer: {p.name} = {p.constraint}."
+        yield from (p.density for p in part.parameters if p.density is not None)
+    penalties = [p.penalty for p in part.parameters if p.penalty] + ([part.activity] if part.activity else [])
+    if penalties:
+        yield "Penalties to add to the loss:"
+        yield Formulas(tuple(penalties))
+    constraints = [f"{p.name} = {p.constraint}" for p in part.parameters if p.constraint]
+    if constraints:
+        yield "Constraints to apply after each step of the optimizer:"
+        yield Formulas(tuple(constraints))
     if part.gradients:
-        yield "Gradients of a loss L:"
-        yield Code(part.gradients)
+        yield "Gradients of a loss L, with g = dL/dz before the activation:"
+        if part.product is not None:
+            yield Flow(part.product)
+        yield Formulas(part.gradients)
     if part.example is not None:
-        yield "By hand, for two rows of three inputs and two units:"
-        yield Code(tuple(_by_hand(part.example)))
-
-
-def _by_hand(example: Example) -> Iterator[str]:
-    yield f"x = {_matrix(example.x)}"
-    yield f"kernel = {_matrix(example.kernel)}"
-    if example.bias is not None:
-        yield f"bias = [{', '.join(f'{entry:g}' for entry in example.bias)}]"
-    for i, row in enumerate(example.x):
-        for j, z in enumerate(example.z[i]):
-            terms = " + ".join(f"{_signed(a)}*{_signed(b[j])}" for a, b in zip(row, example.kernel, strict=True))
-            bias = "" if example.bias is None else f" + {_signed(example.bias[j])}"
-            yield f"z[{i}, {j}] = {terms}{bias} = {z:g}"
-    yield f"y = {_matrix(example.y)}"
-
-
-def _signed(number: float) -> str:
-    return f"({number:g})" if number < 0 else f"{number:g}"
-
-
-def _matrix(rows: tuple[tuple[float, ...], ...]) -> str:
-    return "[" + ", ".join(f"[{', '.join(f'{entry:.4g}' for entry in row)}]" for row in rows) + "]"
+        yield "A small example to check by hand, with two rows, three inputs and two units:"
+        yield part.example
 
 
 def _whose(frozen: int) -> str:
@@ -112,20 +121,41 @@ def _counts(explanation: Facts) -> Table:
 
 
 def _batch(explanation: Facts) -> str:
-    where = (
-        "1 in the place of N, which is any number"
-        if None in explanation.input_shape
-        else f"an input of shape {explanation.input_shape}"
-    )
+    shape = explanation.input_shape
+    where = "one example (N = 1)" if None in shape else f"an input of shape {shape}"
     return (
-        f"Operations and bytes are for {where}. An addition and a multiplication are one operation each, functions "
-        "such as exp and tanh none. Bytes are those of a product and then a pass for bias and activation."
+        f"Operations and bytes are for {where}. An addition is one operation and so is a multiplication. "
+        "Functions such as exp and tanh count as none. The bytes are those of two passes over memory: one "
+        "for the product, and one for bias and activation."
     )
 
 
 def _compiled(explanation: Facts) -> Table:
     rows = (("forward", explanation.forward), ("forward and backward", explanation.training))
     return Table(
-        (f"after optimization, on {explanation.forward.platform}", "dots", "fusions", "FLOPs", "bytes"),
+        (f"on {explanation.forward.platform}", "dots", "fusions", "FLOPs", "bytes"),
         tuple((name, str(it.dots), str(it.fusions), f"{it.flops:,.0f}", f"{it.bytes:,.0f}") for name, it in rows),
+    )
+
+
+def _roofline(explanation: Facts) -> Iterator[Block]:
+    yield (
+        "A pass takes at least FLOPs / (FLOP/s) and at least bytes / (bytes/s); the larger one is its bound. The "
+        "machines' figures are stated by their manufacturers or by you. Nothing was measured."
+    )
+    yield Rooflines(explanation.rooflines, explanation.intensity)
+    yield Table(
+        ("machine", "FLOP/s", "bytes/s", "compute-bound above", "forward is", "forward", "with backward"),
+        tuple(
+            (
+                it.machine.name,
+                f"{it.ridge * it.machine.bandwidth:.4g}",
+                f"{it.machine.bandwidth:.4g}",
+                f"{it.ridge:.4g} FLOPs/byte",
+                f"{it.bound}-bound",
+                f"{1e6 * it.forward_seconds:.3g} µs",
+                f"{1e6 * it.training_seconds:.3g} µs",
+            )
+            for it in explanation.rooflines
+        ),
     )

@@ -1,14 +1,34 @@
-"""What is said of a layer: plain data, which the writers put into words."""
+"""The explanation of a layer as plain data, which `text` and `page` render."""
 
+import math
 from dataclasses import dataclass
 
 from densefn.explanation.cost import Compiled, Cost
+from densefn.explanation.density import Density
+from densefn.explanation.machines import Roofline
 from densefn.layer import Shape
+from densefn.summary import Summary
+
+
+def dims(shape: Shape) -> str:
+    """Writes a shape, with N for any number: `"N, 100"`."""
+    return ", ".join("N" if n is None else str(n) for n in shape)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its shape, and the formulas of its initial value, penalty and constraint (None for none)."""
+    """One parameter.
+
+    Attributes:
+      name: under which it is kept.
+      shape: of one repetition.
+      count: the number of its entries, in all repetitions.
+      bytes: in all repetitions.
+      initial: the formula of its initial value.
+      penalty: the formula of its regularizer, or None.
+      constraint: the formula of its constraint, or None.
+      density: that the initial values are drawn from; None where they are constant or of another distribution.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -17,16 +37,48 @@ class Parameter:
     initial: str
     penalty: str | None
     constraint: str | None
+    density: Density | None = None
 
 
 @dataclass(frozen=True)
 class Product:
-    """The sizes of a product `[rows, inner] @ [inner, columns]`, and whether a bias is added."""
+    """The product of a dense layer: `z = x @ kernel + bias`, `y = activation(z)`.
 
-    rows: int | None
-    inner: int
-    columns: int
+    Attributes:
+      input_shape: of x; None where any number will do.
+      units: the number of columns of the kernel.
+      bias: whether one is added.
+      activation: its name.
+      output_shape: of y.
+    """
+
+    input_shape: Shape
+    units: int
     bias: bool
+    activation: str
+    output_shape: Shape
+
+    @property
+    def inner(self) -> int:
+        """The length of the axis that is summed over."""
+        return self.input_shape[-1] or 0
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of x as one matrix; None for any number."""
+        lead = self.input_shape[:-1]
+        return None if None in lead else math.prod(n or 0 for n in lead)
+
+    @property
+    def sheet_rows(self) -> int | None:
+        """The rows of each matrix in x; None for any number."""
+        return self.input_shape[-2] if len(self.input_shape) > 1 else 1
+
+    @property
+    def sheets(self) -> int | None:
+        """The number of matrices in x, which is 1 up to rank 2; None for any number."""
+        lead = self.input_shape[:-2]
+        return None if None in lead else math.prod(n or 0 for n in lead)
 
 
 @dataclass(frozen=True)
@@ -49,15 +101,18 @@ class Part:
       layer: as it prints.
       times: how often it stands there, by `Repeat`.
       input_shape: None where any number will do.
-      output_shape: likewise.
+      output_shape: None where any number will do.
       output_bytes: of the outputs of all its repetitions, with 1 in the place of None.
       equation: what it computes, with shapes.
       parameters: its own.
       cost: of all its repetitions, for a batch with 1 in the place of None.
       remarks: sentences about it.
+      activation: the formula of its activation, or None for the identity or a function without a formula.
+      activity: the formula of the penalty of its output, or None.
       gradients: their equations, with shapes.
       product: its product of matrices, if it is one.
       example: of a `Dense` whose activation has a name.
+      operands: the dtype of the operands of its product.
     """
 
     path: str
@@ -70,9 +125,12 @@ class Part:
     parameters: tuple[Parameter, ...]
     cost: Cost
     remarks: tuple[str, ...] = ()
+    activation: str | None = None
+    activity: str | None = None
     gradients: tuple[str, ...] = ()
     product: Product | None = None
     example: Example | None = None
+    operands: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -92,7 +150,7 @@ class Facts:
     Attributes:
       layer: as it prints.
       input_shape: None where any number will do.
-      output_shape: likewise.
+      output_shape: None where any number will do.
       count: the number of parameters.
       frozen: the number of those that training does not change.
       parts: one for each layer.
@@ -100,6 +158,8 @@ class Facts:
       memory: in bytes.
       forward: what XLA makes of the forward pass.
       training: what XLA makes of forward and backward pass together.
+      model: the layers with their outputs and counts.
+      rooflines: what bounds the forward pass on machines with stated peaks.
     """
 
     layer: str
@@ -112,6 +172,8 @@ class Facts:
     memory: Memory
     forward: Compiled
     training: Compiled
+    model: Summary
+    rooflines: tuple[Roofline, ...]
 
     @property
     def intensity(self) -> float:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 from densefn.explanation.facts import Facts
-from densefn.explanation.page import page
+from densefn.explanation.page import image, page
 from densefn.explanation.text import markdown, text
 
 
@@ -18,5 +18,6 @@ FORMATS: dict[str, Callable[[Facts], str]] = {
     "text": text,
     "markdown": markdown,
     "html": page,
+    "svg": image,
     "json": as_json,
 }

@@ -1,6 +1,7 @@
 """The formulas of activations; those of initializers, regularizers and constraints are methods of theirs."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from densefn import activations
@@ -43,6 +44,17 @@ ACTIVATIONS = {
     "tanh_shrink": "z - tanh(z)",
     "threshold": "z where z > {threshold:g}, {default_value:g} elsewhere",
 }
+DERIVATIVES = {
+    "exponential": "exp(z)",
+    "leaky_relu": "1 where z >= 0, 0.2 elsewhere",
+    "relu": "1 where z > 0, 0 elsewhere",
+    "sigmoid": "sigmoid(z) * (1 - sigmoid(z))",
+    "silu": "sigmoid(z) * (1 + z * (1 - sigmoid(z)))",
+    "softplus": "sigmoid(z)",
+    "softsign": "1 / (1 + |z|)^2",
+    "tanh": "1 - tanh(z)^2",
+}
+"""Of activations with their default arguments."""
 _GENERAL_RELU = "{above} where z > {threshold:g}, {negative_slope:g} * (z - {threshold:g}) elsewhere"
 _TANH_GELU = "z / 2 * (1 + tanh(0.79788 * (z + 0.044715 * z^3)))"
 
@@ -67,6 +79,34 @@ def activation(given: AnyActivation | None) -> str:
         formula = _TANH_GELU
     axis = written.get("axis", -1)
     return formula.format(over="the units" if axis == -1 else f"axis {axis}", **arguments | written)
+
+
+def name_of(given: AnyActivation | None) -> str:
+    """The name of an activation, or of a function."""
+    return activations.name_of(given) or shown(given)
+
+
+def defined(given: AnyActivation | None) -> str | None:
+    """The definition of an activation; None for the identity, and for functions without a formula.
+
+    >>> defined("relu")
+    'relu(z) = max(z, 0)'
+    """
+    name, formula = name_of(given), activation(given)
+    return None if name == "linear" or formula == f"{name}(z)" else f"{name}(z) = {formula}"
+
+
+def through(given: AnyActivation | None, shape: str) -> Iterator[str]:
+    """The gradient `g` of the loss with respect to `z`, an array of this shape, from that with respect to `y`."""
+    name = name_of(given)
+    if name == "linear":
+        yield f"g[{shape}] = dL/dy"
+    elif "{over}" in ACTIVATIONS.get(name, "{over}"):  # an output depends on several inputs
+        yield f"g[{shape}] = dL/dz, which is dL/dy times the Jacobian of {name} at z"
+    else:
+        yield f"g[{shape}] = dL/dy[{shape}] * {name}'(z)"
+        if name in DERIVATIVES and not (isinstance(given, Activation) and given.arguments):
+            yield f"{name}'(z) = {DERIVATIVES[name]}"
 
 
 def applied(function: Any, w: str) -> str:

@@ -1,34 +1,60 @@
 """An explanation as a web page that needs nothing else, in light and dark, on a phone as on a desk."""
 
 import html
+import re
 from functools import singledispatch
 
 from densefn import _page
-from densefn.explanation.document import Block, Code, Section, Table, sections
-from densefn.explanation.facts import Facts, Product
-from densefn.explanation.picture import svg
+from densefn.explanation import density, diagram, flow, picture, roofline, svg
+from densefn.explanation.density import Density
+from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Section, Table, sections
+from densefn.explanation.facts import Example, Facts, Product
+from densefn.explanation.mathml import assigned, mathml
+from densefn.explanation.text import by_hand
+from densefn.summary import Summary
 
 _STYLE = """\
 .densefn h2 { font-size: 1.1rem; }
-.densefn svg { max-width: 26rem; margin: 1rem 0; font: 13px system-ui, sans-serif; }
-rect { fill-opacity: .3; stroke-width: 1.2; }
-rect.x { fill: var(--c0); stroke: var(--c0); } text.x { fill: var(--c0); }
-rect.kernel { fill: var(--c1); stroke: var(--c1); } text.kernel { fill: var(--c1); }
-rect.bias { fill: var(--c2); stroke: var(--c2); } text.bias { fill: var(--c2); }
-rect.y { fill: var(--c3); stroke: var(--c3); } text.y { fill: var(--c3); }
+.densefn math { font-size: 1.05rem; padding: .25rem 0; } .densefn math[display=block] { width: max-content; margin: 0; }
+.densefn .formula { overflow-x: auto; overflow-y: hidden; padding-left: 1rem; }
+.densefn mtd { padding: .1rem .4rem; }
 """
 
 
 def page(explanation: Facts) -> str:
     """Writes an explanation as one HTML page."""
-    body = "\n".join(map(_section, sections(explanation)))
-    return _page.page(
-        f"densefn: {explanation.layer}", f"<h1>What this layer does</h1>\n{body}", width="46rem", style=_STYLE
-    )
+    title = f"densefn: {explanation.layer}"
+    return _page.page(title, f"<h1>{_heading(explanation)}</h1>\n{_body(explanation)}", "46rem", svg.STYLE + _STYLE)
+
+
+def fragment(explanation: Facts) -> str:
+    """Writes an explanation as a part of a page, such as a notebook."""
+    return _page.fragment(_body(explanation), svg.STYLE + _STYLE)
+
+
+def image(explanation: Facts) -> str:
+    """Writes the main picture as SVG: the layers of a model, or the product of a layer."""
+    products = [part.product for part in explanation.parts if part.product is not None]
+    if len(explanation.model.rows) == 1 and products:
+        return svg.alone(picture.drawn(products[0]))
+    return svg.alone(diagram.drawn(explanation.model))
+
+
+def _heading(explanation: Facts) -> str:
+    return "What this model does" if len(explanation.model.rows) > 1 else "What this layer does"
+
+
+def _body(explanation: Facts) -> str:
+    return "\n".join(map(_section, sections(explanation)))
 
 
 def _section(section: Section) -> str:
     return "\n".join([f"<h2>{html.escape(section.title)}</h2>", *map(_block, section.blocks)])
+
+
+def _formula(formula: str) -> str:
+    content = mathml(formula) or f"<code>{html.escape(formula)}</code>"
+    return f'<div class="formula">{content}</div>'
 
 
 @singledispatch
@@ -37,8 +63,8 @@ def _block(block: Block) -> str:
 
 
 @_block.register
-def _(block: Code) -> str:
-    return f"<pre>{html.escape(chr(10).join(block.lines))}</pre>"
+def _(block: Formulas) -> str:
+    return "\n".join(map(_formula, block.lines))
 
 
 @_block.register
@@ -48,4 +74,33 @@ def _(block: Table) -> str:
 
 @_block.register
 def _(block: Product) -> str:
-    return svg(block)
+    return picture.drawn(block)
+
+
+@_block.register
+def _(block: Density) -> str:
+    return density.drawn(block)
+
+
+@_block.register
+def _(block: Flow) -> str:
+    return flow.drawn(block.product)
+
+
+@_block.register
+def _(block: Summary) -> str:
+    return diagram.drawn(block)
+
+
+@_block.register
+def _(block: Rooflines) -> str:
+    return roofline.drawn(block.machines, block.intensity)
+
+
+@_block.register
+def _(block: Example) -> str:
+    arrays = [("x", block.x), ("kernel", block.kernel), *([("bias", (block.bias,))] if block.bias else [])]
+    matrices = [assigned(name, rows) for name, rows in [*arrays, ("y", block.y)]]
+    entries = (re.sub(r"z\[(.*?)\]", r"entry(z, \1)", line) for line in by_hand(block) if line.startswith("z["))
+    lines = [*matrices[:-1], *(mathml(entry) or "" for entry in entries), matrices[-1]]
+    return "\n".join(f'<div class="formula">{line}</div>' for line in lines)

@@ -1,50 +1,46 @@
 """The picture of a product: the boxes of x, kernel, bias and y, with their sides to scale."""
 
-from densefn.explanation.facts import Product
+from densefn.explanation import svg
+from densefn.explanation.facts import Product, dims
 
-_SPAN, _THIN, _LINE = 300.0, 4.0, 18.0
+_SPAN, _THIN, _LINE, _SHIFT, _MOST_SHEETS = 300.0, 4.0, 18.0, 5.0, 4
 
 
-def svg(product: Product) -> str:
+def drawn(product: Product) -> str:
     """Draws a product as SVG: kernel above y, x beside it, so that shared sides are of one length.
 
-    Sides are to scale; one that would be thinner than can be seen is drawn a little thicker.
+    Sides are to scale; one that would be thinner than can be seen is drawn a little thicker. An input of rank 3 and
+    more is a pile of matrices, of which four are drawn at most.
     """
-    rows = product.rows or 1
-    scale = _SPAN / max(product.inner + product.columns, product.inner + rows)
-    inner, units, high = (max(_THIN, scale * size) for size in (product.inner, product.columns, rows))
-    batch = "N" if product.rows is None else f"{product.rows:,}"
-    # Labels stand in lines of their own, so that no box can hide one.
-    left, right = 4.0, 4.0 + inner + 12.0
+    rows, sheets = product.sheet_rows or 1, min(product.sheets or _MOST_SHEETS, _MOST_SHEETS)
+    scale = _SPAN / max(product.inner + product.units, product.inner + rows)
+    inner, units, high = (max(_THIN, scale * size) for size in (product.inner, product.units, rows))
+    # Labels have lines of their own, so that no box can hide one.
+    shifts = [_SHIFT * behind for behind in reversed(range(sheets))]  # the front one is drawn last
+    pile = shifts[0]
+    left, right = 4.0, 4.0 + inner + 12.0 + pile
     kernel = 2 * _LINE
     bias = kernel + inner + _LINE
-    y = bias + (_THIN + 2 * _LINE if product.bias else _LINE / 2)
-    drawn = [
-        _label(left, _LINE - 4, f"kernel [{product.inner:,}, {product.columns:,}]", "kernel"),
-        _box(right, kernel - _LINE / 2, units, inner, "kernel"),
+    y = bias + (_THIN + 2 * _LINE if product.bias else _LINE / 2) + pile
+    elements = [
+        svg.text(left, _LINE - 4, f"kernel [{dims((product.inner, product.units))}]", "kernel"),
+        svg.box(right, kernel - _LINE / 2, units, inner, "kernel"),
     ]
     if product.bias:
-        drawn += [
-            _label(left, bias + _LINE - 8, f"+ bias [{product.columns:,}]", "bias"),
-            _box(right, bias + _LINE - 2, units, _THIN, "bias"),
+        elements += [
+            svg.text(left, bias + _LINE - 8, f"+ bias [{product.units}]", "bias"),
+            svg.box(right, bias + _LINE - 2, units, _THIN, "bias"),
         ]
-    drawn += [
-        _box(left, y, inner, high, "x"),
-        _box(right, y, units, high, "y"),
-        _label(left, y + high + _LINE, f"x [{batch}, {product.inner:,}]", "x"),
-        _label(left, y + high + 2 * _LINE, f"y [{batch}, {product.columns:,}]", "y"),
+    below = y + high + _LINE
+    elements += [
+        *(svg.box(left + shift, y - shift, inner, high, "x") for shift in shifts),
+        *(svg.box(right + shift, y - shift, units, high, "y") for shift in shifts),
+        svg.text(left, below, f"x [{dims(product.input_shape)}]", "x"),
+        svg.text(left, below + _LINE, f"y [{dims((*product.input_shape[:-1], product.units))}]", "y"),
     ]
-    width, height = max(right + units + 4, 240), y + high + 2.5 * _LINE
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="y = x @ kernel, boxes to scale">'
-        + "".join(drawn)
-        + "</svg>"
-    )
-
-
-def _box(x: float, y: float, width: float, height: float, name: str) -> str:
-    return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5"/>'
-
-
-def _label(x: float, y: float, words: str, name: str) -> str:
-    return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}">{words}</text>'
+    if len(product.input_shape) > 2:
+        number = "N" if product.sheets is None else str(product.sheets)
+        elements.append(svg.text(left, below + 2 * _LINE, f"{number} matrices share the kernel"))
+    lines = 3.5 if len(product.input_shape) > 2 else 2.5
+    width, height = max(right + units + pile + 4, 240), y + high + lines * _LINE
+    return svg.picture(width, height, "y = x @ kernel, boxes to scale", elements)

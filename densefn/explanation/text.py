@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from functools import singledispatch
 
-from densefn.explanation.document import Block, Code, Table, sections
-from densefn.explanation.facts import Facts, Product
+from densefn.explanation.density import Density
+from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Table, sections
+from densefn.explanation.facts import Example, Facts, Product, dims
+from densefn.summary import Summary
 
 _WIDTH, _HEIGHT = 40, 8
 
@@ -16,7 +18,8 @@ def text(explanation: Facts) -> str:
     for section in sections(explanation):
         lines += [section.title, "=" * len(section.title), ""]
         for block in section.blocks:
-            lines += [*_plain(block), ""]
+            written = list(_plain(block))
+            lines += [*written, ""] if written else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -26,7 +29,8 @@ def markdown(explanation: Facts) -> str:
     for section in sections(explanation):
         lines += [f"## `{section.title}`" if section.code else f"## {section.title}", ""]
         for block in section.blocks:
-            lines += [*_marked(block), ""]
+            written = list(_marked(block))
+            lines += [*written, ""] if written else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -36,8 +40,14 @@ def _plain(block: Block) -> Iterator[str]:
 
 
 @_plain.register
-def _(block: Code) -> Iterator[str]:
-    return (f"    {line}" for line in block.lines)
+def _(block: Formulas | Example | Product | Summary) -> Iterator[str]:
+    return (f"    {line}".rstrip() for line in _lines(block))
+
+
+@_plain.register
+def _(block: Density | Flow | Rooflines) -> Iterator[str]:
+    del block  # a picture, whose numbers stand beside it
+    yield from ()
 
 
 @_plain.register
@@ -48,19 +58,19 @@ def _(block: Table) -> Iterator[str]:
         yield "    " + "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
-@_plain.register
-def _(block: Product) -> Iterator[str]:
-    return (f"    {line}".rstrip() for line in drawn(block))
-
-
 @singledispatch
 def _marked(block: Block) -> Iterator[str]:
     yield _escaped(str(block))
 
 
 @_marked.register
-def _(block: Code) -> Iterator[str]:
-    yield from ("```", *block.lines, "```")
+def _(block: Formulas | Example | Product | Summary) -> Iterator[str]:
+    yield from ("```", *_lines(block), "```")
+
+
+@_marked.register
+def _(block: Density | Flow | Rooflines) -> Iterator[str]:
+    return _plain(block)
 
 
 @_marked.register
@@ -69,9 +79,47 @@ def _(block: Table) -> Iterator[str]:
         yield f"| {' | '.join(map(_escaped, row))} |"
 
 
-@_marked.register
+@singledispatch
+def _lines(block: Formulas) -> Iterator[str]:
+    """The lines of a block that are shown as they are."""
+    yield from block.lines
+
+
+@_lines.register
+def _(block: Summary) -> Iterator[str]:
+    yield from str(block).splitlines()
+
+
+@_lines.register
 def _(block: Product) -> Iterator[str]:
-    yield from ("```", *drawn(block), "```")
+    return drawn(block)
+
+
+@_lines.register
+def _(block: Example) -> Iterator[str]:
+    return by_hand(block)
+
+
+def by_hand(example: Example) -> Iterator[str]:
+    """The example's arrays, and each output as a sum of products."""
+    yield f"x = {_matrix(example.x)}"
+    yield f"kernel = {_matrix(example.kernel)}"
+    if example.bias is not None:
+        yield f"bias = [{', '.join(f'{entry:g}' for entry in example.bias)}]"
+    for i, row in enumerate(example.x):
+        for j, z in enumerate(example.z[i]):
+            terms = " + ".join(f"{_signed(a)}*{_signed(b[j])}" for a, b in zip(row, example.kernel, strict=True))
+            bias = "" if example.bias is None else f" + {_signed(example.bias[j])}"
+            yield f"z[{i}, {j}] = {terms}{bias} = {z:g}"
+    yield f"y = {_matrix(example.y)}"
+
+
+def _signed(number: float) -> str:
+    return f"({number:g})" if number < 0 else f"{number:g}"
+
+
+def _matrix(rows: tuple[tuple[float, ...], ...]) -> str:
+    return "[" + ", ".join(f"[{', '.join(f'{entry:.4g}' for entry in row)}]" for row in rows) + "]"
 
 
 def _escaped(words: str) -> str:
@@ -80,18 +128,16 @@ def _escaped(words: str) -> str:
 
 def drawn(product: Product) -> Iterator[str]:
     """Draws the boxes of a product to scale, as nearly as characters can: a side has one at least."""
-    n, inner, units = product.rows, product.inner, product.columns
+    n, inner, units = product.rows, product.inner, product.units
+    x, y = dims(product.input_shape), dims((*product.input_shape[:-1], units))
     rows = n or 1
     scale = max((inner + units) / _WIDTH, (inner + rows) / (2 * _HEIGHT))
     wide, broad = (max(1, round(size / scale)) for size in (inner, units))
     tall, high = (max(1, round(size / scale / 2)) for size in (inner, rows))
-    batch = "N" if n is None else str(n)
-    margin = max(wide + 2, len(f"x [{batch}, {inner}]")) + 2
+    margin = max(wide + 2, len(f"x [{x}]")) + 2
     yield " " * margin + f"kernel [{inner}, {units}]"
     yield from (" " * margin + line for line in _box(broad, tall))
-    yield (
-        f"x [{batch}, {inner}]".ljust(margin) + f"y [{batch}, {units}]" + (f" + bias [{units}]" if product.bias else "")
-    )
+    yield (f"x [{x}]".ljust(margin) + f"y [{y}]" + (f" + bias [{units}]" if product.bias else ""))
     for left, right in zip(_box(wide, high), _box(broad, high), strict=True):
         yield left.ljust(margin) + right
 

@@ -7,24 +7,31 @@ import jax
 
 from densefn.explanation.cost import Cost, abstract, compiled, there_and_back, with_cotangent
 from densefn.explanation.facts import Facts, Memory
-from densefn.explanation.parts import Place, parts, sizes
+from densefn.explanation.layers import Place, parts, sizes
+from densefn.explanation.machines import Machine, find
+from densefn.explanation.page import fragment
 from densefn.explanation.text import text
 from densefn.layer import Layer, Shape
 from densefn.partition import partition
+from densefn.summary import summary
 
 
 class Explanation(Facts):
-    """The facts, which print as text."""
+    """The facts, which print as text, and are a page in a notebook."""
 
     def __str__(self) -> str:
         return text(self)
+
+    def _repr_html_(self) -> str:
+        return fragment(self)
 
 
 _MOST = 2**40
 
 
-def explained(layer: Layer, shape: Shape) -> Explanation:
-    """Puts together what is found out of a layer, for inputs of a shape that was checked."""
+def analyze(layer: Layer, shape: Shape, machine: str | Machine | None) -> Explanation:
+    """Explains a layer for inputs of a shape that was checked."""
+    machines = find(machine)
     _check(layer, sizes(shape))
     found = tuple(parts(layer, shape, Place()))
     params, x = abstract(layer, sizes(shape))
@@ -41,6 +48,8 @@ def explained(layer: Layer, shape: Shape) -> Explanation:
         Memory(size, changed, 2 * changed, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
         compiled(layer.forward, params, x),
         compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
+        summary(layer, shape),
+        tuple(machine.roofline([(part.cost, part.operands) for part in found]) for machine in machines),
     )
 
 

@@ -1,0 +1,107 @@
+"""Machines by their stated peaks, and the least time that a cost takes on them.
+
+A pass can be no faster than its operations at the peak and than its bytes at the bandwidth: the roofline model of
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore architectures", 2009.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from densefn.explanation.cost import Cost
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A processor's peaks, as stated: nothing is measured.
+
+    Args:
+      name: as it is shown.
+      flops: operations per second at most, for products of float32 arrays.
+      bandwidth: bytes per second at most, between processor and memory.
+      narrow_flops: operations per second for products of bfloat16 and float16 arrays; None for those of float32.
+    """
+
+    name: str
+    flops: float
+    bandwidth: float
+    narrow_flops: float | None = None
+
+    def peak(self, operands: str) -> float:
+        """Operations per second for operands of a dtype."""
+        narrow = operands in ("bfloat16", "float16") and self.narrow_flops is not None
+        return self.narrow_flops if narrow and self.narrow_flops else self.flops
+
+    def ridge(self, operands: str) -> float:
+        """The FLOPs per byte at which a pass stops to be bound by memory."""
+        return self.peak(operands) / self.bandwidth
+
+    def roofline(self, parts: Sequence[tuple[Cost, str]]) -> "Roofline":
+        """What bounds a model here, from the cost and the dtype of the operands of each part."""
+        forward = back = busy = moving = most = 0.0
+        ridge = self.ridge("float32")
+        for cost, operands in parts:
+            peak = self.peak(operands)
+            busy, moving = busy + cost.forward_flops / peak, moving + cost.forward_bytes / self.bandwidth
+            forward += max(cost.forward_flops / peak, cost.forward_bytes / self.bandwidth)
+            back += max(cost.backward_flops / peak, cost.backward_bytes / self.bandwidth)
+            if cost.forward_flops > most:
+                most, ridge = cost.forward_flops, self.ridge(operands)
+        return Roofline(self, ridge, "compute" if busy > moving else "memory", forward, forward + back)
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """What bounds a forward pass on a machine, and the least time of a pass.
+
+    Attributes:
+      machine: with its stated peaks.
+      ridge: the FLOPs per byte above which compute bounds a pass, for the operands of the largest product.
+      bound: "memory" or "compute", for the forward pass.
+      forward_seconds: of a forward pass, at least.
+      training_seconds: of a forward and a backward pass, at least.
+    """
+
+    machine: Machine
+    ridge: float
+    bound: str
+    forward_seconds: float
+    training_seconds: float
+
+
+# From the manufacturers' data sheets, without sparsity. For float32 those of TensorFloat-32 and of bfloat16 passes,
+# which XLA uses on these machines by default.
+MACHINES = {
+    "a100": Machine("NVIDIA A100 SXM 80 GB", 156e12, 2.039e12, 312e12),
+    "h100": Machine("NVIDIA H100 SXM", 494.7e12, 3.35e12, 989.4e12),
+    "tpu-v5e": Machine("TPU v5e", 197e12, 819e9, 197e12),
+}
+
+
+def find(given: "str | Machine | None") -> tuple[Machine, ...]:
+    """The machines that an argument names.
+
+    Args:
+      given: a machine; a name; FLOP/s and bytes/s such as `"2e12,50e9"`; or None for all that have a name.
+
+    Raises:
+      ValueError: for another text.
+
+    >>> find("2e12,50e9")[0].ridge("float32")
+    40.0
+    """
+    if given is None:
+        return tuple(MACHINES.values())
+    if isinstance(given, Machine):
+        return (given,)
+    if given in MACHINES:
+        return (MACHINES[given],)
+    try:
+        flops, bandwidth = map(float, given.split(","))
+        if not (0 < flops < float("inf") and 0 < bandwidth < float("inf")):
+            raise ValueError
+    except ValueError:
+        names = ", ".join(MACHINES)
+        raise ValueError(
+            f"expected a machine: one of {names}, or FLOP/s and bytes/s such as 2e12,50e9, got {given!r}"
+        ) from None
+    return (Machine("yours", flops, bandwidth),)
