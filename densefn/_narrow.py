@@ -42,6 +42,12 @@ class Axes(NamedTuple):
     """The axes of a product's operands: those that are summed over in pairs, and the batch's.
 
     The result has the batch's axes, then the others of `x`, then the others of `w`, each in their order.
+
+    Attributes:
+      x_sum: the axes of `x` that are summed over.
+      w_sum: those of `w`, in the order of `x_sum`.
+      x_batch: the axes of `x` that are the batch's.
+      w_batch: those of `w`, in the order of `x_batch`.
     """
 
     x_sum: tuple[int, ...]

@@ -40,6 +40,16 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
 
     Raises:
       OSError: if the file cannot be written; an older one is then as it was.
+      TypeError: if a layer has a function.
+
+    >>> import tempfile
+    >>> import jax
+    >>> from densefn import Dense
+    >>> layer = Dense(3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/model.safetensors", layer, layer.init(jax.random.key(0), (None, 2)), (None, 2))
+    ...     load(folder)[0]
+    Dense(units=3)
     """
     _disk.replace(Path(path), pack(layer, params, input_shape))
 

@@ -48,6 +48,10 @@ class Constraint(Value):
 class MaxNorm(Constraint):
     """Norms of at most `max_value`: `w * clip(norm, 0, max_value) / (epsilon + norm)`.
 
+    Args:
+      max_value: at least 0.
+      axis: along which norms are taken, or several; 0 gives a norm for each unit of a kernel `[in, units]`.
+
     >>> MaxNorm(2.5)(jnp.array([[3.0, 1.0], [4.0, 0.0]])).round(4)
     Array([[1.5, 1. ],
            [2. , 0. ]], dtype=float32)

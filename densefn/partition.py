@@ -42,5 +42,16 @@ def partition(layer: Layer, params: Params) -> tuple[Any, Any]:
 
 
 def combine(trainable: Any, frozen: Any) -> Any:
-    """Puts together what `partition` took apart; either may have changed in between."""
+    """Puts together what `partition` took apart; either may have changed in between.
+
+    Args:
+      trainable: the first tree of `partition`.
+      frozen: the second.
+
+    Returns:
+      One tree, the parameters.
+
+    >>> combine({"kernel": 1.0, "bias": None}, {"kernel": None, "bias": 2.0})
+    {'bias': 2.0, 'kernel': 1.0}
+    """
     return jax.tree.map(lambda w, kept: kept if w is None else w, trainable, frozen, is_leaf=lambda w: w is None)

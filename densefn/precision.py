@@ -60,7 +60,12 @@ _DType = Annotated[str, _dtype]
 
 
 class Policy(Value):
-    """The three dtypes of a layer.
+    """The three dtypes of a layer, each `"bfloat16"`, `"float16"`, `"float32"` or `"float64"`.
+
+    Args:
+      param_dtype: of the parameters.
+      compute_dtype: to which the operands of products are rounded.
+      output_dtype: of the output.
 
     >>> get("mixed_bfloat16")
     Policy(param_dtype='float32', compute_dtype='bfloat16', output_dtype='bfloat16')

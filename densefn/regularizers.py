@@ -77,6 +77,10 @@ class L1L2(Regularizer):
     The names alone, `"l1l2"` and `"l1_l2"`, stand for `L1L2(0.01, 0.01)`, as Keras documents it (its code gives no
     penalty for the one, and an error for the other).
 
+    Args:
+      l1: the factor of the sum of sizes, at least 0.
+      l2: the factor of the sum of squares, at least 0.
+
     >>> float(L1L2(0.5, 0.1)(jnp.array([3.0, -4.0])))
     6.0
     """

@@ -39,6 +39,12 @@ def walk(layer: Layer, input_shape: InputShape | None = None) -> Iterator[Place]
       layer: the model.
       input_shape: the shape of its input; None leaves the shapes of all inputs open.
 
+    Returns:
+      A `Place` for each layer.
+
+    Raises:
+      ValueError, TypeError: if the model does not take inputs of this shape.
+
     >>> from densefn import Dense, Repeat, Residual, Sequential
     >>> model = Sequential(Dense(8), Repeat(Residual(Dense(8, "tanh")), times=3))
     >>> for place in walk(model, (None, 4)):

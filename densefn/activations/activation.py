@@ -68,7 +68,7 @@ _ARGUMENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 
 class Activation(Value):
-    """An activation with arguments of one's own; equal by value, and a table in a file.
+    """An activation with its arguments; equal by value, and a table in a file.
 
     Args:
       name: Keras's name of the activation.
@@ -150,6 +150,9 @@ def get(activation: AnyActivation | None) -> Callable[[Array], Array]:
     Args:
       activation: a name or a function; None is linear.
 
+    Returns:
+      A function of one array.
+
     Raises:
       ValueError: if there is no such name.
 
@@ -162,7 +165,17 @@ def get(activation: AnyActivation | None) -> Callable[[Array], Array]:
 
 
 def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    """The shape of what an activation makes of an array; entries that are None stay so.
+    """The shape of what an activation makes of an array.
+
+    Args:
+      activation: a name or a function; None is linear.
+      shape: of the array. Entries that are None stay so.
+
+    Returns:
+      The shape, of as many entries.
+
+    Raises:
+      ValueError: if the activation changes the number of axes.
 
     >>> output_shape("glu", (None, 6))
     (None, 3)

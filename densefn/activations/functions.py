@@ -17,6 +17,15 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
 
     With arguments: `min(x, max_value)` above the threshold, `negative_slope (x - threshold)` below it.
 
+    Args:
+      x: any shape.
+      negative_slope: at least 0.
+      max_value: at least 0; None is no bound.
+      threshold: at least 0.
+
+    Returns:
+      An array like `x`.
+
     >>> relu(jnp.array([-1.0, 0.5, 9.0]), negative_slope=0.25, max_value=6.0)
     Array([-0.25,  0.5 ,  6.  ], dtype=float32)
     """
@@ -31,35 +40,108 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
-    """`x` where `x >= 0`, `negative_slope x` elsewhere."""
+    """`x` where `x >= 0`, `negative_slope x` elsewhere.
+
+    Args:
+      x: any shape.
+      negative_slope: any number.
+
+    Returns:
+      An array like `x`.
+
+    >>> leaky_relu(jnp.array([-1.0, 2.0]))
+    Array([-0.2,  2. ], dtype=float32)
+    """
     return jax.nn.leaky_relu(x, negative_slope)
 
 
 def gelu(x: Array, approximate: bool = False) -> Array:
-    """`x Phi(x)`, with the normal distribution's Phi, or its approximation by tanh."""
+    """`x Phi(x)`, with the normal distribution's Phi, or its approximation by tanh.
+
+    Args:
+      x: any shape.
+      approximate: whether to use the approximation.
+
+    Returns:
+      An array like `x`.
+
+    Reference: Hendrycks and Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
+
+    >>> round(float(gelu(jnp.array(2.0))), 4)
+    1.9545
+    """
     return jax.nn.gelu(x, approximate)
 
 
 def glu(x: Array, axis: int = -1) -> Array:
-    """`a sigmoid(b)`, for the halves a and b of `x` along an axis of even size."""
+    """`a sigmoid(b)`, for the halves a and b of `x` along an axis.
+
+    Args:
+      x: any shape of rank 1 or more.
+      axis: an axis of even size.
+
+    Returns:
+      An array like `x`, half as long along the axis.
+
+    Raises:
+      ValueError: if the size of the axis is odd.
+
+    Reference: Dauphin et al., "Language Modeling with Gated Convolutional Networks", 2017.
+
+    >>> glu(jnp.array([2.0, 4.0, 0.0, 0.0]))
+    Array([1., 2.], dtype=float32)
+    """
     if x.shape[axis] % 2:
         raise ValueError(f"glu: expected an even size along axis {axis}, got an array of shape {x.shape}")
     return jax.nn.glu(x, axis)
 
 
 def squareplus(x: Array, b: float = 4.0) -> Array:
-    """`(x + sqrt(x^2 + b)) / 2`."""
+    """`(x + sqrt(x^2 + b)) / 2`.
+
+    Args:
+      x: any shape.
+      b: at least 0: how round the corner at 0 is. With 0 it is `relu`.
+
+    Returns:
+      An array like `x`.
+
+    >>> squareplus(jnp.array([-1.5, 0.0, 1.5]))
+    Array([0.5, 1. , 2. ], dtype=float32)
+    """
     return jax.nn.squareplus(x, b)
 
 
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
-    """`sign(x) max(|x| - threshold, 0)`."""
+    """`sign(x) max(|x| - threshold, 0)`.
+
+    Args:
+      x: any shape.
+      threshold: any number.
+
+    Returns:
+      An array like `x`.
+
+    >>> soft_shrink(jnp.array([-2.0, 0.25, 1.0]))
+    Array([-1.5,  0. ,  0.5], dtype=float32)
+    """
     nearer = jnp.where(x < -threshold, x + threshold, jnp.zeros_like(x))
     return jnp.where(x > threshold, x - threshold, nearer)
 
 
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
-    """`x` where `|x| > threshold`, 0 elsewhere."""
+    """`x` where `|x| > threshold`, 0 elsewhere.
+
+    Args:
+      x: any shape.
+      threshold: any number.
+
+    Returns:
+      An array like `x`.
+
+    >>> hard_shrink(jnp.array([-2.0, 0.25, 1.0]))
+    Array([-2.,  0.,  1.], dtype=float32)
+    """
     return jnp.where(jnp.abs(x) > threshold, x, jnp.zeros_like(x))
 
 
@@ -69,7 +151,21 @@ def tanh_shrink(x: Array) -> Array:
 
 
 def threshold(x: Array, threshold: float, default_value: float) -> Array:
-    """`x` where `x > threshold`, `default_value` elsewhere. Its arguments have no defaults: use `Activation`."""
+    """`x` where `x > threshold`, `default_value` elsewhere.
+
+    The arguments have no defaults: a layer takes `Activation("threshold", threshold=1.0, default_value=0.0)`.
+
+    Args:
+      x: any shape.
+      threshold: any number.
+      default_value: any number.
+
+    Returns:
+      An array like `x`.
+
+    >>> threshold(jnp.array([-2.0, 0.5, 3.0]), 1.0, -1.0)
+    Array([-1., -1.,  3.], dtype=float32)
+    """
     return jnp.where(x > threshold, x, jnp.full_like(x, default_value))
 
 
@@ -79,6 +175,13 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     `max(x - tau, 0)`, with the tau for which it sums to 1: `tau = (z_1 + ... + z_k - 1) / k` for the entries
     `z_1 >= z_2 >= ...` of `x` and the largest `k` with `1 + k z_k > z_1 + ... + z_k`. (Keras's has another tau on JAX
     for `k > 1`, with which the sum is not 1.)
+
+    Args:
+      x: any shape of rank 1 or more.
+      axis: the axis of the simplex.
+
+    Returns:
+      An array like `x`, which sums to 1 along the axis.
 
     Reference: Martins and Astudillo, "From Softmax to Sparsemax", 2016.
 

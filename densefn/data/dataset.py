@@ -81,7 +81,19 @@ def load(source: Source) -> Dataset:
 
 
 def describe(source: Source, dataset: Dataset) -> str:
-    """The rows in a line: how many, of how many features, and what is learned of them."""
+    """The rows in a line: how many, of how many features, and what is learned of them.
+
+    Args:
+      source: the source.
+      dataset: what `load` made of it.
+
+    Returns:
+      A line of text.
+
+    >>> from densefn.data.sources.scikit_learn import Bundled
+    >>> describe(Bundled("iris"), load(Bundled("iris")))
+    'iris: 120 rows to train, 30 held out; 4 features; target y: classification, 3 classes'
+    """
     preparation, width = dataset.preparation, dataset.features
     features = f"{width:,} feature{'s' * (width > 1)}"
     if preparation.columns[1:]:

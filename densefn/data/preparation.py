@@ -26,6 +26,11 @@ class Preparation(Value):
       target: what the model says of a row.
       left_out: of the columns that say nothing of the training rows, a line each.
       gaps: the cells that count as missing, as of `Table`; the default is that of runs which do not say.
+
+    >>> from densefn.data import Bundled, load
+    >>> preparation = load(Bundled("iris")).preparation
+    >>> preparation.target.titles, len(preparation.mean)
+    (('y',), 4)
     """
 
     columns: Annotated[tuple[Column, ...], _checks.several(as_column)]

@@ -12,7 +12,12 @@ from densefn.data.table import Table
 
 
 class Rows(NamedTuple):
-    """Examples: `x` is `[rows, features]` of float32; `y` is `[rows]` of int32, or `[rows, outputs]` of float32."""
+    """Examples.
+
+    Attributes:
+      x: `[rows, features]` of float32.
+      y: `[rows]` of int32 for classes, or `[rows, outputs]` of float32.
+    """
 
     x: Array
     y: Array
@@ -59,5 +64,16 @@ class Stream:
 
 
 def on_device(x: np.ndarray, y: np.ndarray) -> Rows:
-    """Prepared rows, put on the device."""
+    """Puts prepared rows on the device.
+
+    Args:
+      x: `[rows, features]`.
+      y: `[rows]` or `[rows, outputs]`.
+
+    Returns:
+      The rows.
+
+    >>> on_device(np.ones((2, 3), np.float32), np.zeros(2, np.int32)).features
+    3
+    """
     return Rows(jax.device_put(x), jax.device_put(y))

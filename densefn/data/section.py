@@ -40,6 +40,12 @@ def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any
     Args:
       table: the section.
       folder: what the paths in it are relative to.
+
+    Returns:
+      The section, with other strings.
+
+    >>> with_absolute_paths({"path": "houses.csv", "target": "price"}, Path("/data"))
+    {'path': '/data/houses.csv', 'target': 'price'}
     """
     keys = {"path", "validation"} | ({"target"} if str(table.get("target")).endswith(".npy") else set())
     paths = {key: item for key, item in table.items() if key in keys and isinstance(item, str)}

@@ -59,6 +59,10 @@ class Classes(Target):
       form: how the file has them: "text", "number" (1 and 1.0 are the same class), "flag" or "index": the numbers of
         the classes, from 0.
       column: the number of the column, of an array that has more.
+
+    >>> target = Classes("species", ("setosa", "virginica"), "text")
+    >>> target.labels(Table("flowers", {"species": pl.Series(["virginica", "setosa"])}))
+    array([1, 0], dtype=int32)
     """
 
     name: Annotated[str, _checks.text]

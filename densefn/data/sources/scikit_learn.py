@@ -53,6 +53,9 @@ class Bundled(Source):
 
     Args:
       name: `digits`, `iris`, `wine`, `breast_cancer`, `diabetes` or `linnerud`.
+
+    >>> Bundled("iris", batch_size=10).read().columns["x"].shape
+    (150, 4)
     """
 
     names = tuple(BUNDLED)

@@ -26,6 +26,10 @@ class Teacher(NamedSource):
       outputs: number of targets of a row.
       hidden: units of the network's hidden layer.
       noise: standard deviation of the normal noise on the targets, in units of their own standard deviation.
+
+    >>> table = Teacher(rows=100, features=3).read()
+    >>> table.columns["x"].shape, table.columns["y"].shape
+    ((100, 3), (100, 1))
     """
 
     names = ("teacher",)
@@ -58,6 +62,9 @@ class TwoMoons(NamedSource):
     Args:
       rows: number of points.
       noise: standard deviation of the normal noise on the points; the circles have radius 1.
+
+    >>> TwoMoons(rows=100).read().columns["x"].shape
+    (100, 2)
     """
 
     names = ("two_moons",)
@@ -83,6 +90,9 @@ class Parity(NamedSource):
       features: number of inputs of a row.
       bits: number of inputs that decide the class.
       noise: the fraction of the rows with the wrong class, on average.
+
+    >>> Parity(rows=100).read().columns["y"].shape
+    (100,)
     """
 
     names = ("parity",)

@@ -51,6 +51,9 @@ class TableFile(FileSource):
       missing_values: the cells that count as missing beside an empty one, text or numbers, whatever their case.
       missing_indicator: whether a column that says where a number was missing is put beside each one with gaps.
       rare: a category of fewer training rows than this counts as one that training did not see.
+
+    >>> TableFile("houses.csv", "price", ignore="id")
+    TableFile(path='houses.csv', target=('price',), ignore=('id',))
     """
 
     target: Annotated[tuple[str, ...], _targets]
