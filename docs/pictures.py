@@ -110,7 +110,7 @@ def contraction() -> str:
             *matrix(right, low, [[6, 0], [3, 1]], lambda i, j: "box" if i or j else "y"),
             text(middle + 110, top + 20, "bias [2]"),
             *matrix(middle + 175, top, [[1, -1]], lambda _, j: "box" if j else "g"),
-            text(left, 284, "z[0, 0] = 1\u00b71 + 2\u00b72 + (\u22121)\u00b70 + 1 = 6", "code"),
+            text(left, 287, "z[0, 0] = 1\u00b71 + 2\u00b72 + (\u22121)\u00b70 + 1 = 6", "code"),
         ],
     )
 
@@ -160,19 +160,19 @@ def product(x: float, title: str, operands: Sequence[tuple[str, str, float, floa
 
 def gradients() -> str:
     """The three products of a training step; heights and widths stand for rows, in and units."""
-    rows, inputs, units = 110, 70, 46
+    rows, inputs, units = 110, 84, 66
     x, x_t = ("x", "x", inputs, rows, "[rows, in]"), ("x", "x\u1d40", rows, inputs, "[in, rows]")
     w, w_t = ("w", "kernel", units, inputs, "[in, units]"), ("w", "kernel\u1d40", inputs, units, "[units, in]")
     g = ("g", "g", units, rows, "[rows, units]")
-    dw, dx = ("w", "dL/dW", units, inputs, "[in, units]"), ("x", "dL/dx", inputs, rows, "[rows, in]")
+    dw, dx = ("w", "dL/dkernel", units, inputs, "[in, units]"), ("x", "dL/dx", inputs, rows, "[rows, in]")
     return picture(
         "forward: x @ kernel = z; backward: x transposed @ g = dL/dkernel, and g @ kernel transposed = dL/dx",
-        900,
+        1010,
         215,
         [
             *product(30, "forward", [x, w, ("y", "z", units, rows, "[rows, units]")]),
-            *product(310, "backward, kernel", [x_t, g, dw]),
-            *product(640, "backward, input", [g, w_t, dx]),
+            *product(350, "backward, kernel", [x_t, g, dw]),
+            *product(690, "backward, input", [g, w_t, dx]),
         ],
     )
 
