@@ -8,7 +8,7 @@ from typing import Any
 
 import densefn
 from densefn._values import find
-from densefn.cli.console import fail, file_name, give
+from densefn.cli.console import fail, file_name, write_text
 
 _PACKAGE = Path(densefn.__file__).parent
 
@@ -19,7 +19,7 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def located(given: str) -> Path:
+def config_path(given: str) -> Path:
     """The path of a config: what was given or, where there is no such file, that of the shipped config of the name."""
     return Path(given) if Path(given).exists() else shipped().get(given, Path(given))
 
@@ -43,12 +43,12 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
-        return give("\n".join(map(_entry, shipped().values())), arguments.output)
+        return write_text("\n".join(map(_entry, shipped().values())), arguments.output)
     try:
         path = find(shipped(), arguments.name, "config")
     except ValueError as error:
         return fail(str(error))
-    return give(path.read_text(encoding="utf-8"), arguments.output)
+    return write_text(path.read_text(encoding="utf-8"), arguments.output)
 
 
 def _entry(path: Path) -> str:

@@ -28,22 +28,22 @@ def warn(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def lacks(what: str, error: ModuleNotFoundError, extra: str) -> int:
+def fail_without_package(what: str, error: ModuleNotFoundError, extra: str) -> int:
     """Says which package is missing for what, and the extra that brings it."""
     return fail(f"{what} needs the package {error.name}: pip install 'densefn[{extra}]'")
 
 
-def give(text: str, output: Path | None) -> int:
+def write_text(text: str, output: Path | None) -> int:
     """Writes a text to a file or, for None, to the terminal."""
     if output is None:
         # A terminal that lacks a character has a question mark in its place.
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "replace").decode(encoding), end="")
         return 0
-    return write(text.encode(), output)
+    return write_file(text.encode(), output)
 
 
-def write(content: bytes, output: Path) -> int:
+def write_file(content: bytes, output: Path) -> int:
     """Writes a file, whole or not at all."""
     try:
         _disk.write(output, content)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, give, lacks, warn
+from densefn.cli.console import fail, fail_without_package, file_name, warn, write_text
 
 
 def add(commands: Any) -> None:
@@ -31,9 +31,9 @@ def add(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         from densefn import data
-        from densefn.training import log, trained
+        from densefn.training import metrics_file, trained
     except ModuleNotFoundError as error:
-        return lacks("evaluating", error, "train")
+        return fail_without_package("evaluating", error, "train")
     try:
         run = trained.open_run(arguments.run)
         table = None if arguments.rows is None else data.read(arguments.rows)
@@ -45,6 +45,6 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         if unknown := [name for name, value in measured.items() if not math.isfinite(value)]:
             warn(f"null stands for what these rows give no number for: {', '.join(unknown)}")
-        return give(json.dumps(log.finite(measured), indent=2) + "\n", arguments.output)
+        return write_text(json.dumps(metrics_file.finite_or_null(measured), indent=2) + "\n", arguments.output)
     width = max(map(len, measured))
-    return give("".join(f"{name:{width}}  {value:.6g}\n" for name, value in measured.items()), arguments.output)
+    return write_text("".join(f"{name:{width}}  {value:.6g}\n" for name, value in measured.items()), arguments.output)

@@ -9,8 +9,8 @@ from typing import Any
 import densefn
 from densefn import Dense, Layer, checkpoint
 from densefn._values import TableError, build, dotted, fields
-from densefn.cli.configs import located
-from densefn.cli.console import fail, file_name, give, lacks
+from densefn.cli.configs import config_path
+from densefn.cli.console import fail, fail_without_package, file_name, write_text
 from densefn.layer import Shape
 
 
@@ -69,12 +69,12 @@ def _run(arguments: argparse.Namespace) -> int:
         layer, shape = _asked(arguments)
         written = FORMATS[arguments.format](densefn.explain(layer, shape, machine=arguments.machine))
     except ModuleNotFoundError as error:
-        return lacks("--config", error, "train")
+        return fail_without_package("--config", error, "train")
     except TableError as error:
         return fail("\n".join(f"{_where(path)}{message}" for path, message in error.problems))
     except (TypeError, ValueError) as error:
         return fail(str(error))
-    return give(written, arguments.output)
+    return write_text(written, arguments.output)
 
 
 def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
@@ -101,13 +101,13 @@ def _of_run(run: Path) -> tuple[Layer, Shape]:
     from densefn.training import folder
 
     _, files = folder.check(run, folder.MODEL)
-    return checkpoint.describe(run / folder.listed(folder.MODEL, files))
+    return checkpoint.describe(run / folder.listed_name(folder.MODEL, files))
 
 
 def _configured(path: str) -> tuple[Layer, Shape]:
     from densefn.training import config, loop
 
-    file = config.read(located(path))
+    file = config.read(config_path(path))
     settings = file.decode()
     with file.locating():
         plan = loop.prepare(settings)

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, lacks, write
+from densefn.cli.console import fail, fail_without_package, file_name, write_file
 from densefn.export import FORMATS, CheckError, export
 
 _NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own
@@ -46,17 +46,17 @@ def _run(arguments: argparse.Namespace) -> int:
     if mistake := _mistake(path, suffix):
         return fail(f"--output: expected {mistake}, got {path}")
     try:
-        from densefn.training.exportable import take
+        from densefn.training.exportable import load
 
-        model, preparation = take(arguments.run)
+        model, preparation = load(arguments.run)
         exported = export(model, arguments.format)
     except ModuleNotFoundError as error:
-        return lacks(f"export to {arguments.format}", error, "export")
+        return fail_without_package(f"export to {arguments.format}", error, "export")
     except ValueError as error:
         return fail(str(error))
     except CheckError as error:
         return fail(f"{arguments.run}: nothing is written: {error}", 1)
-    if status := write(exported.content, path):
+    if status := write_file(exported.content, path):
         return status
     columns = f" of {textwrap.shorten(', '.join(preparation.features), 80)}" if preparation else ""
     print(f"{path}: x {model.dtype} [{', '.join(map(str, model.axes))}]{columns}")
@@ -67,8 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _mistake(path: Path, suffix: str) -> str | None:
-    from densefn.training.folder import is_of_run
+    from densefn.training.folder import is_model_or_state
 
     if path.suffix != suffix:
         return f"the name of a file that ends in {suffix}"
-    return "another name than that of the run's own file" if is_of_run(path) else None
+    return "another name than that of the run's own file" if is_model_or_state(path) else None

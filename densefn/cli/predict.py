@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, give, lacks, warn, write
+from densefn.cli.console import fail, fail_without_package, file_name, warn, write_file, write_text
 
 _FORMATS = (".csv", ".tsv", ".parquet")
 
@@ -45,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from densefn import data
         from densefn.training import trained
     except ModuleNotFoundError as error:
-        return lacks("predicting", error, "train")
+        return fail_without_package("predicting", error, "train")
     try:
         run = trained.open_run(arguments.run)
         table = data.read(arguments.rows)
@@ -55,11 +55,11 @@ def _run(arguments: argparse.Namespace) -> int:
     for note in (*table.notes, *run.preparation.unseen(table)):
         warn(note)
     if arguments.output is None:
-        return give(frame.write_csv(), None)
+        return write_text(frame.write_csv(), None)
     memory = io.BytesIO()
     match arguments.output.suffix.lower():
         case ".parquet":
             frame.write_parquet(memory)
         case suffix:
             frame.write_csv(memory, separator="\t" if suffix == ".tsv" else ",")
-    return write(memory.getvalue(), arguments.output)
+    return write_file(memory.getvalue(), arguments.output)

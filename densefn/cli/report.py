@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, file_name, lacks, write
+from densefn.cli.console import fail, fail_without_package, file_name, write_file
 
 
 def add(commands: Any) -> None:
@@ -32,14 +32,14 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         from densefn import report
     except ModuleNotFoundError as error:
-        return lacks("a report", error, "train")
+        return fail_without_package("a report", error, "train")
     runs = arguments.runs
     output = arguments.output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     try:
         page = report.page(report.read_all(runs))
     except report.ReportError as error:
         return fail(str(error))
-    status = write(page.encode(), output)
+    status = write_file(page.encode(), output)
     if not status:
         print(f"open {output}")
     return status

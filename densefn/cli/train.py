@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densefn.cli.configs import located
-from densefn.cli.console import fail, lacks, warn
+from densefn.cli.configs import config_path
+from densefn.cli.console import fail, fail_without_package, warn
 
 if TYPE_CHECKING:
     from densefn.training.loop import Plan
@@ -80,12 +80,12 @@ def _run(arguments: argparse.Namespace) -> int:
         from densefn import data
         from densefn.training import config, loop, runs
     except ModuleNotFoundError as error:
-        return lacks("training", error, "train")
+        return fail_without_package("training", error, "train")
     resumed: Path | None = arguments.resume
     if resumed and arguments.run_dir:
         return fail("--run-dir: a run goes on in its own folder; leave the option out")
     try:
-        file = config.read(resumed / "config.toml" if resumed else located(arguments.config), arguments.overrides)
+        file = config.read(resumed / "config.toml" if resumed else config_path(arguments.config), arguments.overrides)
         settings = file.decode()
         with file.locating():
             plan = loop.prepare(settings)
@@ -103,8 +103,8 @@ def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
     run = runs.resume if resumes else runs.start
     signals.take_over()
     try:
-        with progress.shown(plan.config) as show:
-            result = run(plan, run_dir, show, warn, report.write_own)
+        with progress.display(plan.config) as show:
+            result = run(plan, run_dir, show, warn, report.write_report)
     except (runs.RunError, folder.LockedError) as error:
         return fail(str(error), 1)
     except snapshot.ResumeError as error:

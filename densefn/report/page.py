@@ -8,7 +8,7 @@ from pathlib import Path
 from densefn import _disk, _page
 from densefn.report import plot, tables
 from densefn.report.plot import Panel
-from densefn.report.reading import Row, Run, read_all
+from densefn.report.run import Row, Run, read_all
 from densefn.training.diagnostics import histogram
 from densefn.training.folder import CURVES, REPORT
 
@@ -31,7 +31,7 @@ summary { cursor: pointer; }
 """
 
 
-def write_own(folder: Path) -> None:
+def write_report(folder: Path) -> None:
     """Writes `report.html` and `curves.png` into the folder of a run."""
     runs = read_all([folder])
     _disk.replace(folder / CURVES, plot.png(curves(runs)))
@@ -103,7 +103,7 @@ def curves(runs: Sequence[Run]) -> list[Panel]:
 
 def _gradients(runs: Sequence[Run]) -> list[Panel]:
     """A panel a parameter, with the same axis in all, so that layers compare as well as runs."""
-    paths = dict.fromkeys(path for run in runs for row in run.metrics for path in row.get("gradient_norms", {}))
+    paths = dict.fromkeys(path for run in runs for row in run.metrics for path in row.gradient_norms or ())
     lines = {path: _against_epoch(runs, _norm_of(path)) for path in paths}
     norms = [value for each in lines.values() for _, values in each.values() for value in values]
     positive = [value for value in norms if math.isfinite(value) and value > 0]
@@ -112,17 +112,17 @@ def _gradients(runs: Sequence[Run]) -> list[Panel]:
 
 
 def _norm_of(path: str) -> Callable[[Row], float | None]:
-    return lambda row: row.get("gradient_norms", {}).get(path)
+    return lambda row: (row.gradient_norms or {}).get(path)
 
 
 def _value_of(name: str) -> Callable[[Row], float | None]:
-    return lambda row: row.get(name)
+    return lambda row: row.metrics.get(name)
 
 
 def _against_epoch(runs: Sequence[Run], value_of: Callable[[Row], float | None]) -> plot.Lines:
     lines = {}
     for number, run in enumerate(runs):
-        points = [(row["epoch"], value) for row in run.metrics if (value := value_of(row)) is not None]
+        points = [(row.epoch, value) for row in run.metrics if (value := value_of(row)) is not None]
         if points:
             epochs, values = zip(*points, strict=True)
             lines[number] = (epochs, values)

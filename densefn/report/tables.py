@@ -5,19 +5,18 @@ import math
 from collections.abc import Sequence
 
 from densefn._page import NUMBER, cell, heading, table
-from densefn.report.reading import Run
-from densefn.training.config import flat, is_met
+from densefn.report.run import Run
+from densefn.training.config import flatten, is_met
 from densefn.training.metrics import is_larger_better
 
 # More classes than this are no table to read; the most frequent confusions are listed.
 MOST_CLASSES = 32
 _MOST_CONFUSIONS = 20
-_NO_METRIC = ("epoch", "step", "seconds", "gradient_norms")
 
 
 def measured(runs: Sequence[Run]) -> list[str]:
     """The losses and metrics that at least one of the runs reports."""
-    return list(dict.fromkeys(key for run in runs for row in run.metrics for key in row if key not in _NO_METRIC))
+    return list(dict.fromkeys(key for run in runs for row in run.metrics for key in row.metrics))
 
 
 def final(runs: Sequence[Run]) -> str:
@@ -29,9 +28,9 @@ def final(runs: Sequence[Run]) -> str:
     body = [
         [
             heading(run.name),
-            _number(run.kept["epoch"]),
+            _number(run.kept.epoch),
             *(_number(run.kept.get(name), marked=name in best and run.kept.get(name) == best[name]) for name in names),
-            _number(run.metrics[-1]["seconds"]),
+            _number(run.metrics[-1].seconds),
             *(cell(_met(run)) for _ in expected),
         ]
         for run in runs
@@ -55,7 +54,7 @@ def _best(name: str, values: Sequence[float | None]) -> float | None:
 
 def differences(runs: Sequence[Run]) -> str:
     """The keys of the configs that are not the same in all runs, a column a run."""
-    configs = [dict(flat(run.config)) for run in runs]
+    configs = [dict(flatten(run.config)) for run in runs]
     keys = list(dict.fromkeys(key for each in configs for key in each))
     differing = [key for key in keys if len({repr(each.get(key)) for each in configs}) > 1]
     if not differing:

@@ -246,16 +246,16 @@ def dump(config: Config) -> str:
     return tomli_w.dumps(config.to_table())
 
 
-def flat(table: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(table: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a config's table, each with its dotted path.
 
-    >>> list(flat({"model": {"layers": [{"units": 3}]}}))
+    >>> list(flatten({"model": {"layers": [{"units": 3}]}}))
     [('model.layers.0.units', 3)]
     """
     if isinstance(table, Mapping | list) and table:
         pairs = table.items() if isinstance(table, Mapping) else enumerate(table)
         for key, value in pairs:
-            yield from flat(value, f"{path}.{key}".removeprefix("."))
+            yield from flatten(value, f"{path}.{key}".removeprefix("."))
     else:
         yield path, table
 

@@ -83,7 +83,7 @@ def outputs(model: Layer, params: Any, rows: Rows | Stream) -> Array:
     return jnp.concatenate([apply(params, part.x) for part in _parts(rows, np.arange(len(rows.y)))])
 
 
-def first(rows: Rows | Stream, most: int) -> Rows:
+def first_rows(rows: Rows | Stream, most: int) -> Rows:
     """The first rows, as many as there are and are asked for."""
     return rows.take(np.arange(min(most, len(rows.y))))
 

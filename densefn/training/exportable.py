@@ -8,7 +8,7 @@ from densefn.export import Affine, Model
 from densefn.training import folder
 
 
-def take(run: Path) -> tuple[Model, Preparation | None]:
+def load(run: Path) -> tuple[Model, Preparation | None]:
     """The model of a run, with what its preparation does to inputs and outputs.
 
     Args:

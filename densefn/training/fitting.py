@@ -8,8 +8,8 @@ from densefn._values import build
 from densefn.data import with_absolute_paths
 from densefn.training import loop, runs
 from densefn.training.config import Config, read
-from densefn.training.log import Row
 from densefn.training.loop import Plan
+from densefn.training.metrics_file import Row
 from densefn.training.runs import Result
 
 AnyConfig = str | Path | Config | Mapping[str, Any]
@@ -54,7 +54,7 @@ def fit(config: AnyConfig, run_dir: str | Path, show: Callable[[Row], Any] | Non
     Args:
       config: as `prepare` takes it.
       run_dir: a new folder, or an empty one.
-      show: is given the metrics of each epoch, a dict; None shows nothing.
+      show: is given the `Row` of each epoch; None shows nothing.
 
     Returns:
       How the run ended: `metrics`, a row for each epoch; `kept`, the row of the epoch whose model is saved.

@@ -135,12 +135,12 @@ def _trainer(run_dir: Path) -> str:
     return f"process {number}" if number else "another process"
 
 
-def listed(name: str, files: Mapping[str, Entry]) -> str:
+def listed_name(name: str, files: Mapping[str, Entry]) -> str:
     """The name that a file has in a list: its former one where that is there."""
     return former if name not in files and (former := _archive.former(name)) in files else name
 
 
-def is_of_run(path: Path) -> bool:
+def is_model_or_state(path: Path) -> bool:
     """Whether a path is that of the model or the state of a run."""
     return path.name in (MODEL, STATE) and path.with_name(MANIFEST).exists()
 
@@ -182,7 +182,7 @@ def check(run_dir: Path, *names: str, optional: Sequence[str] = ()) -> tuple[Man
                 raise
 
 
-def settled(run_dir: Path, manifest: Manifest, generation: Mapping[str, Entry]) -> dict[str, Entry]:
+def known_files(run_dir: Path, manifest: Manifest, generation: Mapping[str, Entry]) -> dict[str, Entry]:
     """What is known of the files: those of a generation and, where a crash has left another one, that."""
     files = dict(generation)
     for other in manifest.generations:
@@ -195,7 +195,7 @@ def _checked(
 ) -> tuple[Manifest, Mapping[str, Entry]]:
     def fits(name: str, generation: Mapping[str, Entry]) -> bool:
         grows = name == METRICS and manifest.process is not None
-        name = listed(name, generation)
+        name = listed_name(name, generation)
         return _fits(run_dir / name, generation.get(name), grows)
 
     for generation in manifest.generations:
@@ -203,14 +203,14 @@ def _checked(
             break
     else:
         wrong = [
-            listed(name, manifest.generations[0])
+            listed_name(name, manifest.generations[0])
             for name in names
             if not any(fits(name, each) for each in manifest.generations)
         ]
         known = [name for name in wrong if any(name in each for each in manifest.generations)]
         raise FolderError(_reason(run_dir, wrong, known))
     for name in needed:
-        if listed(name, generation) not in generation:
+        if listed_name(name, generation) not in generation:
             raise FolderError(f"{run_dir / name}: the run has not got so far; to go on: {_go_on(run_dir)}")
     return manifest, generation
 

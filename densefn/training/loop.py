@@ -19,16 +19,16 @@ from densefn.data import Dataset
 from densefn.layer import Layer
 from densefn.training import diagnostics, loss_scale, objective
 from densefn.training.config import Config
-from densefn.training.epochs import first, make_epoch, make_evaluate
-from densefn.training.log import Row
+from densefn.training.epochs import first_rows, make_epoch, make_evaluate
 from densefn.training.losses import Loss
+from densefn.training.metrics_file import Row
 from densefn.training.objective import Measures
 from densefn.training.step import State, make_state, make_step, trained_params
 
 T = TypeVar("T")
 
 # Of each so many steps the first evaluated epoch looks at the gradient of one batch: it costs as much as a step.
-STEPS_A_LOOK = 50
+STEPS_PER_GRADIENT_NORMS = 50
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _check_step(plan: Plan) -> None:
     """Traces one step: an optimizer's argument of a wrong kind shows only here."""
     step = make_step(plan.model, plan.optimizer, plan.loss)
     try:
-        state = jax.eval_shape(lambda: first_state(plan))
+        state = jax.eval_shape(lambda: initial_state(plan))
         after, _ = jax.eval_shape(step, state, plan.dataset.train.take(np.arange(1)))
     except Exception as error:  # whatever optax raises, the user's arguments are the cause
         raise TableError([Problem(("optimizer",), f"a training step fails with these arguments: {error}")]) from None
@@ -117,7 +117,7 @@ def _check_step(plan: Plan) -> None:
         raise TableError([Problem(("optimizer",), "a training step changes the shapes or dtypes of the state")])
 
 
-def first_state(plan: Plan, key: Array | None = None) -> State:
+def initial_state(plan: Plan, key: Array | None = None) -> State:
     """The parameters and the optimizer's state before the first step; None is the key of the config's seed."""
     settings = plan.config.train
     key = jax.random.key(settings.seed) if key is None else key
@@ -125,7 +125,7 @@ def first_state(plan: Plan, key: Array | None = None) -> State:
     return make_state(plan.model, plan.optimizer, key, features, scale=settings.loss_scale, ema=settings.ema)
 
 
-def nan_if_spoiled(loss: Array, params: Any) -> Array:
+def nan_unless_finite(loss: Array, params: Any) -> Array:
     """The loss of an epoch; NaN where it is finite and the parameters after the epoch are not."""
     return jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan)
 
@@ -149,9 +149,9 @@ class Snapshot(NamedTuple):
         return [*((self.kept, row) for row in self.rows[:-1]), *((self.state, row) for row in self.rows[-1:])]
 
 
-def begin(plan: Plan) -> Snapshot:
+def initial_snapshot(plan: Plan) -> Snapshot:
     """Where a training stands before its first step."""
-    first = jax.jit(lambda: first_state(plan))()
+    first = jax.jit(lambda: initial_state(plan))()
     return Snapshot([], first, first)
 
 
@@ -164,25 +164,22 @@ def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row
     rows alone; the norms of the gradient, of the first batch, are there where it was looked at. The loss of an epoch is
     NaN where it is finite and the parameters after it are not: its model is not one to keep.
     """
-    past = past or begin(plan)
-    began = time.perf_counter() - (past.rows[-1]["seconds"] if past.rows else 0)
-    epochs = _epochs(plan, past)
+    past = past or initial_snapshot(plan)
+    began = time.perf_counter() - (past.rows[-1].seconds if past.rows else 0)
+    epochs, names = _epochs(plan, past), ("train_loss", "val_loss", *plan.metrics)
     for number, (state, measured) in enumerate(epochs if plan.dataset.is_streamed else _one_ahead(epochs), 1):
         done, values = jax.device_get((state.step, measured))
+        norms = values.get("gradient_norms")
         yield (
             state,
-            {
-                "epoch": len(past.rows) + number,
-                "step": int(done),
-                **{name: float(values[name]) for name in ("train_loss", "val_loss", *plan.metrics) if name in values},
-                "seconds": round(time.perf_counter() - began, 3),
-                **{key: _floats(values[key]) for key in ("gradient_norms",) if key in values},
-            },
+            Row(
+                epoch=len(past.rows) + number,
+                step=int(done),
+                metrics={name: float(values[name]) for name in names if name in values},
+                seconds=round(time.perf_counter() - began, 3),
+                gradient_norms=norms and {path: float(norm) for path, norm in norms.items()},
+            ),
         )
-
-
-def _floats(values: dict[str, Array]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items()}
 
 
 def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]]:
@@ -194,9 +191,9 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), plan.config.data.batch_size)
     kept = jax.jit(partial(trained_params, plan.model))
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
-    reported = jax.jit(nan_if_spoiled)
+    reported = jax.jit(nan_unless_finite)
     gradient_norms = jax.jit(diagnostics.make_gradient_norms(plan.model, plan.loss))
-    looked_at = first(rows, plan.config.data.batch_size)
+    looked_at = first_rows(rows, plan.config.data.batch_size)
     batches = -(-len(rows.y) // plan.config.data.batch_size)
     state = past.state
     for number in range(len(past.rows) + 1, settings.epochs + 1):
@@ -207,7 +204,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
             val_loss, values = evaluate(kept(state), plan.dataset.validation)
             measured |= {"val_loss": val_loss, **values}
             before = (number - 1) // settings.evaluate_every * settings.evaluate_every
-            if -(-number * batches // STEPS_A_LOOK) > -(-before * batches // STEPS_A_LOOK):
+            if -(-number * batches // STEPS_PER_GRADIENT_NORMS) > -(-before * batches // STEPS_PER_GRADIENT_NORMS):
                 measured["gradient_norms"] = gradient_norms(state, looked_at)
         yield state, measured
 

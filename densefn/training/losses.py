@@ -7,7 +7,7 @@
 A loss is a value that is called as `loss(outputs, targets)`. It computes in float32 at least, whatever the outputs are.
 Classes are whole numbers `[rows]`, or distributions over the classes `[rows, classes]` such as one-hot ones; the
 outputs for them are logits. Outputs and targets of other shapes, and classes that the outputs lack, are refused
-(`pairs.py`); under `jit`, where no class is known, the loss of one that is lacking is NaN.
+(`outputs_and_targets.py`); under `jit`, where no class is known, the loss of one that is lacking is NaN.
 """
 
 from abc import abstractmethod
@@ -24,7 +24,7 @@ from jax import Array
 from densefn import _checks
 from densefn._values import Problem, TableError, Value, find
 from densefn.precision import widen
-from densefn.training import pairs
+from densefn.training import outputs_and_targets as pairs
 
 BALANCED = "balanced"
 

@@ -3,10 +3,11 @@
     [train]
     metrics = ["accuracy", "f1", "top_3_accuracy"]
 
-A metric is a function of outputs and targets with a scalar as its value. Those of classes take logits
-`[rows, classes]`, or `[rows, 1]` for the second of two classes, and classes `[rows]` or distributions over them
-`[rows, classes]`; those of numbers take outputs and targets `[rows, outputs]`. Other shapes, and classes that the
-outputs lack, are refused (`pairs.py`). The value is NaN where an output of a classifier is NaN, or a class is unknown.
+A metric is a function of outputs and targets with a scalar as its value.
+  - Of classes: logits `[rows, classes]`, or `[rows, 1]` for the second of two classes, and classes `[rows]` or
+    distributions over them `[rows, classes]`. The value is NaN if a logit is NaN or a class is unknown.
+  - Of numbers: outputs and targets `[rows, outputs]`.
+Other shapes, and classes that the outputs lack, are refused (`outputs_and_targets.py`).
 """
 
 import re
@@ -21,7 +22,7 @@ from jax import Array, lax
 from densefn import _checks
 from densefn._values import Mistakes, find
 from densefn.precision import widen
-from densefn.training import pairs
+from densefn.training import outputs_and_targets as pairs
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:

@@ -28,7 +28,7 @@ from jax import Array
 from densefn import _checks
 from densefn._values import Mistakes, Problem, TableError, Value, build, fields, find
 from densefn.param import name_of
-from densefn.training.ranges import NUMBERS
+from densefn.training.argument_ranges import NUMBERS
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
 # The arguments of optax's schedules that are not numbers: a dict; schedules, and the steps where the next one begins;

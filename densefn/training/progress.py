@@ -7,37 +7,38 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from densefn.training.config import Config
-from densefn.training.log import Row
+from densefn.training.metrics_file import Row
 from densefn.training.runs import Result
 
 
 @contextmanager
-def shown(config: Config) -> Iterator[Callable[[Row], None]]:
+def display(config: Config) -> Iterator[Callable[[Row], None]]:
     """Shows the metrics of each epoch that it is given."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        yield lambda row: print(f"epoch {row['epoch']}/{config.train.epochs}  {_line(row)}", flush=True)
+        yield lambda row: print(f"epoch {row.epoch}/{config.train.epochs}  {_line(row)}", flush=True)
         return
     columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}")
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("compiling", total=config.train.epochs)
-        yield lambda row: progress.update(task, completed=row["epoch"], description=_line(row))
+        yield lambda row: progress.update(task, completed=row.epoch, description=_line(row))
 
 
 def closing_line(config: Config, result: Result) -> str:
     """What was reached, whether that was expected, and where it is."""
     last, kept = result.metrics[-1], result.kept
-    early = "stopped early after " if last["epoch"] < config.train.epochs else ""
+    early = "stopped early after " if last.epoch < config.train.epochs else ""
     ended = "stopped after " if result.stopped else early
-    best = f" of epoch {kept['epoch']}" if kept["epoch"] < last["epoch"] else ""
-    reached = [f"{name} {value:.4f}" for name, value in kept.items() if name.startswith("val_") and name != "val_loss"]
+    best = f" of epoch {kept.epoch}" if kept.epoch < last.epoch else ""
+    reached = [
+        f"{name} {value:.4f}" for name, value in kept.metrics.items() if name.startswith("val_") and name != "val_loss"
+    ]
     met = {True: f" ({config.expect} was expected)", False: f" (but {config.expect} was expected)", None: ""}
     return (
-        f"{ended}{last['epoch']} epochs in {last['seconds']:.1f} s: {''.join(reached[:1]) or 'not evaluated'}{best}"
+        f"{ended}{last.epoch} epochs in {last.seconds:.1f} s: {''.join(reached[:1]) or 'not evaluated'}{best}"
         f"{met[config.meets_expectation(kept)]}; open {result.run_dir / 'report.html'}"
     )
 
 
 def _line(row: Row) -> str:
-    values = {name: value for name, value in row.items() if name not in ("epoch", "step", "seconds", "gradient_norms")}
-    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+    return "  ".join(f"{name} {value:.4f}" for name, value in row.metrics.items())

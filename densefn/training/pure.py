@@ -21,7 +21,7 @@ from densefn._values import find
 from densefn.data import Stream
 from densefn.param import fold
 from densefn.training.epochs import make_epoch, make_evaluate
-from densefn.training.loop import Plan, first_state, nan_if_spoiled
+from densefn.training.loop import Plan, initial_state, nan_unless_finite
 from densefn.training.optimizer import Call
 from densefn.training.step import State, make_step, trained_params
 
@@ -97,10 +97,10 @@ def make_train(plan: Plan) -> Callable[..., tuple[State, dict[str, Array]]]:
             state, loss = epoch(state, rows, order)
             is_due = (number % settings.evaluate_every == 0) | (number == settings.epochs)
             measured = lax.cond(is_due, evaluated, not_evaluated, state)
-            return state, {"train_loss": nan_if_spoiled(loss, state.params), **measured}
+            return state, {"train_loss": nan_unless_finite(loss, state.params), **measured}
 
         with _told(overrides):
-            first = first_state(replace(plan, optimizer=optimizer), key)
+            first = initial_state(replace(plan, optimizer=optimizer), key)
             return lax.scan(one, first, jnp.arange(1, settings.epochs + 1))
 
     return train
@@ -111,7 +111,7 @@ def _optimizer(plan: Plan, overrides: Mapping[str, Any]) -> optax.GradientTransf
         return plan.optimizer
     arguments = dict(plan.config.optimizer.call.arguments)
     numbers = {name: value for name, value in arguments.items() if type(value) in (int, float, Call)}
-    widest = jnp.result_type(jnp.float32, *jax.tree.leaves(jax.eval_shape(lambda: first_state(plan)).params))
+    widest = jnp.result_type(jnp.float32, *jax.tree.leaves(jax.eval_shape(lambda: initial_state(plan)).params))
     given = {}
     for name, value in overrides.items():
         find(numbers, name, "override")

@@ -18,21 +18,21 @@ import jax
 import jax.numpy as jnp
 
 from densefn import checkpoint
-from densefn.training import diagnostics, folder, log, signals, snapshot, tensorboard
-from densefn.training.epochs import first, outputs
+from densefn.training import diagnostics, folder, metrics_file, signals, snapshot, tensorboard
+from densefn.training.epochs import first_rows, outputs
 from densefn.training.folder import Folder
-from densefn.training.log import Row
-from densefn.training.loop import Plan, Snapshot, begin, train
+from densefn.training.loop import Plan, Snapshot, initial_snapshot, train
 from densefn.training.metrics import confusion_matrix
+from densefn.training.metrics_file import Row
 from densefn.training.step import State, trained_params
-from densefn.training.stopping import is_finite, until_over
+from densefn.training.stopping import is_finite, until_stopped
 
 # Of a regression so many validation rows are written down with their predictions.
 MOST_PREDICTIONS = 1000
 # Of so many validation rows the outputs of the layers are counted.
-MOST_EXAMPLES = 8192
+MOST_HISTOGRAM_ROWS = 8192
 # Once in so many seconds at most, and at the end, it is saved where the run stands.
-SECONDS_A_SAVE = 30
+SECONDS_PER_SAVE = 30
 
 Warn = Callable[[str], Any]
 Finish = Callable[[Path], Any]
@@ -77,8 +77,8 @@ def start(
       run_dir: a new folder, or an empty one.
       show: is given the metrics of each epoch. Once it fails as a terminal does that has gone away, it is left out.
       warn: is told what does not end the run and should be known.
-      finish: is called with the folder once all is saved, also if a loss is not finite; `densefn.report.write_own` adds
-        the report.
+      finish: is called with the folder once all is saved, also if a loss is not finite; to draw the report, pass
+        `densefn.report.write_report`.
 
     Raises:
       RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
@@ -89,7 +89,7 @@ def start(
         if any(run_dir.iterdir()):
             raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
         try:
-            return _complete(plan, snapshot.begin(run_dir, plan), show, begin(plan), finish)
+            return _complete(plan, snapshot.begin(run_dir, plan), show, initial_snapshot(plan), finish)
         finally:
             with suppress(OSError):  # it holds something, once the run has begun
                 run_dir.rmdir()
@@ -114,7 +114,7 @@ def resume(
     """
     with folder.locked(run_dir, warn):
         try:
-            run, past = snapshot.reopen(run_dir, plan, warn) or (snapshot.begin(run_dir, plan), begin(plan))
+            run, past = snapshot.reopen(run_dir, plan, warn) or (snapshot.begin(run_dir, plan), initial_snapshot(plan))
         except ValueError as error:
             raise snapshot.ResumeError(str(error)) from None
         return _complete(plan, run, show, past, finish)
@@ -126,14 +126,14 @@ def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapsho
         seen = _follow(plan, run, lambda row: (events and events.row(row), shown(row)), past)
         (metrics, _, state), kept, stopped = seen
         params = trained_params(plan.model, state)
-        arrays = diagnostics.arrays(plan.model, params, first(plan.dataset.validation, MOST_EXAMPLES).x)
+        arrays = diagnostics.arrays(plan.model, params, first_rows(plan.dataset.validation, MOST_HISTOGRAM_ROWS).x)
         histograms = {
             kind: {path: diagnostics.histogram(a) for path, a in each.items()} for kind, each in arrays.items()
         }
         if events:
-            events.histograms(arrays, histograms, kept["step"])
+            events.histograms(arrays, histograms, kept.step)
     contents = {folder.RESULT: kept, folder.HISTOGRAMS: histograms, **_held_out(plan, params)}
-    files = {name: json.dumps(log.finite(content)).encode() for name, content in contents.items()}
+    files = {name: json.dumps(metrics_file.finite_or_null(content)).encode() for name, content in contents.items()}
     model = checkpoint.pack(plan.model, params, (None, plan.dataset.features))
     run.replace({folder.MODEL: model, **files}, over=True)
     finish(run.path)
@@ -146,9 +146,9 @@ def _check_losses(run_dir: Path, last: Row, kept: Row) -> None:
         return
     name = next(name for name in ("train_loss", "val_loss") if not is_finite({name: last[name]}))
     said = "loss" if name == "train_loss" else name
-    saved = f"is that of epoch {kept['epoch']}" if is_finite(kept) else "is of no use, as no epoch had a finite loss"
+    saved = f"is that of epoch {kept.epoch}" if is_finite(kept) else "is of no use, as no epoch had a finite loss"
     raise RunError(
-        f"the {said} is {last[name]} in epoch {last['epoch']}; try a smaller optimizer.learning_rate. What was done is "
+        f"the {said} is {last[name]} in epoch {last.epoch}; try a smaller optimizer.learning_rate. What was done is "
         f"in {run_dir}; {folder.MODEL} {saved}"
     )
 
@@ -161,7 +161,7 @@ def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot)
     Returns:
       Where the run stands, the row of the epoch to keep, and the signal that stopped it before the last.
     """
-    settings, kept_row, stopped, next_save = plan.config.train, {}, None, 0.0
+    settings, kept_epoch, stopped, next_save = plan.config.train, 0, None, 0.0
     kept_by = settings.kept_by if settings.keep == "best" else None
     rows, state, kept = [], past.state, past.kept
     with (run.path / folder.METRICS).open("a", encoding="utf-8") as file, signals.stopping() as stop:
@@ -173,18 +173,18 @@ def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot)
             return now
 
         epochs = chain(past.epochs, _logged(train(plan, past), file, show))
-        for state, row, is_kept in until_over(epochs, settings.early_stopping, kept_by):
+        for state, row, is_kept in until_stopped(epochs, settings.early_stopping, kept_by):
             rows.append(row)
             if is_kept:
-                kept, kept_row = state, row
+                kept, kept_epoch = state, row.epoch
             if len(past.rows) <= len(rows) < settings.epochs:
                 stopped = stop.signal
-            if stopped or not math.isfinite(row["train_loss"]):
+            if stopped or not math.isfinite(row.metrics["train_loss"]):
                 break
             if len(rows) > len(past.rows) and time.monotonic() >= next_save:
                 save()
-                next_save = time.monotonic() + SECONDS_A_SAVE
-        return save(), kept_row, stopped
+                next_save = time.monotonic() + SECONDS_PER_SAVE
+        return save(), rows[kept_epoch - 1], stopped
 
 
 def _logged(
@@ -192,7 +192,7 @@ def _logged(
 ) -> Iterator[tuple[State, Row]]:
     """The epochs, each written down and shown when it comes."""
     for state, row in epochs:
-        file.write(log.lines([row]))
+        file.write(metrics_file.lines([row]))
         file.flush()
         show(row)
         yield state, row
@@ -218,7 +218,7 @@ def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
     if plan.dataset.classes:
         matrix = confusion_matrix(outputs(plan.model, params, rows), jnp.asarray(rows.y))
         return {folder.CONFUSION: jax.device_get(matrix).tolist()}
-    some = first(rows, MOST_PREDICTIONS)
+    some = first_rows(rows, MOST_PREDICTIONS)
     targets, predictions = (
         preparation.decode(jax.device_get(column)).values.tolist()
         for column in (some.y, outputs(plan.model, params, some))

@@ -18,10 +18,10 @@ from jax import Array
 
 from densefn import _archive, _disk, data
 from densefn._archive import Archive
-from densefn.training import environment, folder, log
-from densefn.training.config import dump, flat
+from densefn.training import environment, folder, metrics_file
+from densefn.training.config import dump, flatten
 from densefn.training.folder import Folder
-from densefn.training.loop import Plan, Snapshot, first_state
+from densefn.training.loop import Plan, Snapshot, initial_state
 
 _MAY_DIFFER = {"train.epochs", "data.path", "data.target", "data.validation"}
 """Data may have moved; what is in it is compared by its fingerprint and the preparation that was fitted to it."""
@@ -49,7 +49,7 @@ def begin(run_dir: Path, plan: Plan) -> Folder:
 
 def save(run: Folder, plan: Plan, snapshot: Snapshot) -> None:
     """Writes where a run stands, in the place of where it stood before. The rows of metrics are there already."""
-    run.replace({folder.STATE: pack(plan, snapshot)}, {folder.METRICS: log.lines(snapshot.rows).encode()})
+    run.replace({folder.STATE: pack(plan, snapshot)}, {folder.METRICS: metrics_file.lines(snapshot.rows).encode()})
 
 
 def pack(plan: Plan, snapshot: Snapshot) -> bytes:
@@ -77,20 +77,20 @@ def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folde
     if _is_new(run_dir):
         return None
     manifest, files = folder.check(run_dir, folder.PREPARATION, folder.METRICS, folder.STATE)
-    path = run_dir / folder.listed(folder.STATE, files)
+    path = run_dir / folder.listed_name(folder.STATE, files)
     done, states, config = _described(path)
     _check(run_dir, plan, done, config)
     _check_facts(run_dir, plan, manifest.facts, warn)
-    first = jax.eval_shape(lambda: first_state(plan))
+    first = jax.eval_shape(lambda: initial_state(plan))
     with _opened(path) as file:
         read = file.read(jax.eval_shape(lambda tree: jax.tree.map(_as_data, tree), dict.fromkeys(states, first)))
     read = {name: jax.tree.map(_from_data, first, state) for name, state in read.items()}
-    rows = log.read(run_dir / folder.METRICS)[:done]
+    rows = metrics_file.read(run_dir / folder.METRICS)[:done]
     if len(rows) < done:
         raise ResumeError(f"{run_dir / folder.METRICS}: expected the metrics of {done} epochs, got {len(rows)}")
     snapshot = Snapshot(rows, read["state"], read.get("kept", read["state"]))
-    run = Folder(run_dir, facts(plan), folder.settled(run_dir, manifest, files))
-    texts = {folder.CONFIG: dump(plan.config).encode(), folder.METRICS: log.lines(rows).encode()}
+    run = Folder(run_dir, facts(plan), folder.known_files(run_dir, manifest, files))
+    texts = {folder.CONFIG: dump(plan.config).encode(), folder.METRICS: metrics_file.lines(rows).encode()}
     run.replace({folder.STATE: pack(plan, snapshot), **texts})
     return run, snapshot
 
@@ -99,7 +99,7 @@ def _is_new(run_dir: Path) -> bool:
     """Whether a run was killed before it was saved."""
     if (run_dir / folder.MANIFEST).exists():
         _, files = folder.check(run_dir, folder.CONFIG, optional=[folder.PREPARATION, folder.STATE])
-        return folder.listed(folder.STATE, files) not in files
+        return folder.listed_name(folder.STATE, files) not in files
     return not any(_archive.in_folder(run_dir, name).exists() for name in (folder.STATE, folder.MODEL))
 
 
@@ -130,7 +130,7 @@ def _check_facts(run_dir: Path, plan: Plan, then: Mapping[str, Any], warn: Calla
 def _check(run_dir: Path, plan: Plan, done: int, config: dict[str, Any]) -> None:
     if plan.dataset.preparation != data.read_preparation(run_dir / folder.PREPARATION):
         raise ResumeError(f"{plan.config.data.title}: has changed since the run began; train anew")
-    then, now = dict(flat(config)), dict(flat(_table(plan)))
+    then, now = dict(flatten(config)), dict(flatten(_table(plan)))
     changed = [key for key in then | now if then.get(key) != now.get(key) and key not in _MAY_DIFFER]
     if changed:
         raise ResumeError(

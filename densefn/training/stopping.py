@@ -69,7 +69,7 @@ def is_finite(row: Mapping[str, int | float]) -> bool:
     return all(math.isfinite(row[name]) for name in ("train_loss", "val_loss") if name in row)
 
 
-def until_over(
+def until_stopped(
     epochs: Iterable[tuple[S, Row]], stopping: EarlyStopping | None, kept_by: str | None
 ) -> Iterator[tuple[S, Row, bool]]:
     """The epochs up to the end of the patience, each with whether its model is, so far, the one to keep.
@@ -81,7 +81,7 @@ def until_over(
         before the first of them, the last.
 
     >>> rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.0, 0.0], 1)]
-    >>> early = until_over(zip("abcde", rows), EarlyStopping(patience=2), "val_loss")
+    >>> early = until_stopped(zip("abcde", rows), EarlyStopping(patience=2), "val_loss")
     >>> [(state, is_kept) for state, _, is_kept in early]
     [('a', True), ('b', True), ('c', False), ('d', False)]
     """

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densefn.training.metrics_file import Row
+
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
-
-_NO_FIGURE = ("epoch", "step", "seconds")
 
 
 class Events:
@@ -23,14 +23,11 @@ class Events:
     def __init__(self, writer: "SummaryWriter"):
         self._writer = writer
 
-    def row(self, row: Mapping[str, Any]) -> None:
-        """Writes the figures of an epoch; they can be read at once."""
-        for name, value in row.items():
-            if isinstance(value, Mapping):
-                for below, norm in value.items():
-                    self._writer.add_scalar(f"{name}/{below}", norm, row["step"])
-            elif name not in _NO_FIGURE:
-                self._writer.add_scalar(name, value, row["step"])
+    def row(self, row: Row) -> None:
+        """Writes the metrics of an epoch, and flushes them to the file."""
+        norms = {f"gradient_norms/{path}": norm for path, norm in (row.gradient_norms or {}).items()}
+        for name, value in {**row.metrics, **norms}.items():
+            self._writer.add_scalar(name, value, row.step)
         self._writer.flush()
 
     def histograms(self, arrays: Mapping[str, Mapping[str, Any]], counted: Mapping[str, Mapping[str, Any]], step: int):

@@ -90,7 +90,7 @@ def open_run(run_dir: str | Path) -> Trained:
     """
     run_dir = Path(run_dir)
     manifest, files = folder.check(run_dir, folder.CONFIG, folder.PREPARATION, folder.MODEL)
-    path = run_dir / folder.listed(folder.MODEL, files)
+    path = run_dir / folder.listed_name(folder.MODEL, files)
     model, params = checkpoint.load(path)
     checkpoint.check_finite(path, params)
     file = config.read(run_dir / folder.CONFIG)

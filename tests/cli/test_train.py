@@ -18,7 +18,7 @@ import pytest
 
 from densefn import Sequential, checkpoint
 from densefn.cli import main
-from densefn.report import write_own
+from densefn.report import write_report
 from densefn.training import config, loop
 from tests.cli.promises import CONFIGS, TRAINED_IN_PATHS, check
 
@@ -121,7 +121,7 @@ class TestRun:
 
     @pytest.mark.usefixtures("drawn")
     def test_the_report_needs_no_other_file_and_the_picture_opens(self, run_dir):
-        write_own(run_dir)
+        write_report(run_dir)
         page = (run_dir / "report.html").read_text()
         assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import", page)
         for part in ("val_accuracy", "<svg", "17,226", "learning_rate = 0.001", "kernel [64, 128]"):

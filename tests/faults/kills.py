@@ -101,7 +101,7 @@ def _train(folder: Path, run: Path) -> Answer:
 def _die(case: Case, folder: Path, run: Path) -> None:
     from densefn.training import runs
 
-    runs.SECONDS_A_SAVE = 0
+    runs.SECONDS_PER_SAVE = 0
     if case.write:
         at_write(run, case.write, lambda: os.kill(os.getpid(), signal.SIGKILL))
     _train(folder, run)

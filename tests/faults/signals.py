@@ -15,7 +15,7 @@ from tests.faults.trial import Place
 
 FULL, SHARE = 200, 2
 FORKS = True
-KNOWN = 100
+known_files = 100
 """Epochs of a run that was not interrupted, with whose metrics those of one that was are compared."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COMMANDS = {
@@ -53,7 +53,7 @@ def prepare(place: Place) -> list[dict[str, Any]]:
     """The metrics of a run that was not interrupted. The config is of one that takes very long."""
     config = sample.write(place.folder)
     with hardly_drawn():
-        sample.train(config, place.folder / "golden", "--set", f"train.epochs={KNOWN}")
+        sample.train(config, place.folder / "golden", "--set", f"train.epochs={known_files}")
     config.write_text(sample.CONFIG.replace("epochs = 4", "epochs = 1000000"), encoding="utf-8")
     return sample.metrics(place.folder / "golden")
 
@@ -106,7 +106,7 @@ def _what_is_left(place: Place) -> Verdict:
     if answer.status:
         return Verdict(Outcome.LOST, answer.err[-300:])
     after = sample.metrics(run)
-    known = min(len(after), KNOWN)
+    known = min(len(after), known_files)
     if len(after) != len(before) + 3 or after[: len(before)] != before or after[:known] != place.made[:known]:
         return Verdict(Outcome.WRONG, f"{len(before)} epochs became others")
     return Verdict(Outcome.RIGHT)

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from densefn.training.stopping import EarlyStopping, until_over
+from densefn.training.stopping import EarlyStopping, until_stopped
 
 LOSSES = [5.0, 4.0, 4.5, 3.9, 3.9, 3.95, 3.7, 3.8, 3.75, 3.71, 3.72, 1.0]
 
@@ -28,5 +28,5 @@ def test_ends_when_keras_s_callback_does(patience, min_delta, sign):
     mode = "min" if sign > 0 else "max"
     last = ended_by_keras(values, mode, patience=patience, min_delta=min_delta)
     rows = [(None, {"epoch": epoch, name: value}) for epoch, value in enumerate(values, 1)]
-    taken = [row["epoch"] for _, row, _ in until_over(rows, EarlyStopping(name, patience, min_delta), None)]
+    taken = [row["epoch"] for _, row, _ in until_stopped(rows, EarlyStopping(name, patience, min_delta), None)]
     assert taken == list(range(1, last + 1))

@@ -14,9 +14,9 @@ import pytest
 from densefn import Dense, Sequential, _archive, checkpoint, report
 from densefn.cli import main
 from densefn.data import Bundled
-from densefn.training import config, environment, folder, log, loop, runs, snapshot
+from densefn.training import config, environment, folder, loop, metrics_file, runs, snapshot
 from densefn.training.config import Config, Train
-from densefn.training.epochs import first
+from densefn.training.epochs import first_rows
 from densefn.training.optimizer import as_optimizer
 
 STRAY = f".densefn-{0:032x}.tmp"
@@ -40,8 +40,8 @@ def computed():
     )
     epochs = list(loop.train(plan))
     params = epochs[-1][0].params
-    arrays = runs.diagnostics.arrays(plan.model, params, first(plan.dataset.validation, 30).x)
-    return plan, loop.begin(plan), epochs, arrays, runs._held_out(plan, params)
+    arrays = runs.diagnostics.arrays(plan.model, params, first_rows(plan.dataset.validation, 30).x)
+    return plan, loop.initial_snapshot(plan), epochs, arrays, runs._held_out(plan, params)
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +52,13 @@ def path(computed, monkeypatch, tmp_path):
     facts = environment.read()
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(environment, "read", lambda: facts)
-    monkeypatch.setattr(snapshot, "first_state", lambda _: begun.state)
+    monkeypatch.setattr(snapshot, "initial_state", lambda _: begun.state)
     monkeypatch.setattr(runs, "begin", lambda _: begun)
     monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
     monkeypatch.setattr(runs.diagnostics, "arrays", lambda *_: arrays)
     monkeypatch.setattr(runs, "_held_out", lambda *_: held_out)
-    monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
-    monkeypatch.setattr(report, "write_own", lambda _: None)
+    monkeypatch.setattr(runs, "SECONDS_PER_SAVE", 0)
+    monkeypatch.setattr(report, "write_report", lambda _: None)
     (tmp_path / "iris.toml").write_text(config.dump(plan.config))
     return tmp_path / "iris.toml"
 
@@ -194,7 +194,7 @@ def test_sigterm_is_a_status_and_loses_nothing(path, whole, tmp_path, monkeypatc
     assert signal.getsignal(signal.SIGTERM) is before
     assert f"to go on: densefn train --resume {run_dir}\n" in capsys.readouterr().out
     assert contents(run_dir).keys() == whole.keys()
-    assert len(log.read(run_dir / "metrics.jsonl")) == 1
+    assert len(metrics_file.read(run_dir / "metrics.jsonl")) == 1
     assert resume(run_dir) == 0
     assert contents(run_dir) == whole
 

@@ -29,7 +29,7 @@ def test_every_epoch_s_state_and_metrics_are_those_of_the_functions_one_by_one(p
     assert [row["epoch"] for _, row in given] == [1, 2, 3, 4]
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 16)
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
-    state = loop.first_state(plan)
+    state = loop.initial_state(plan)
     for number, (after, row) in enumerate(given, 1):
         order = np.random.default_rng((5, number)).permutation(120)
         state, loss = epoch(state, plan.dataset.train, order)

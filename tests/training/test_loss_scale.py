@@ -253,7 +253,7 @@ class TestConfig:
 
     def test_a_run_in_float16_is_scaled_and_its_folder_says_so(self, settings, tmp_path):
         plan = loop.prepare(settings)
-        assert loop.first_state(plan).loss_scale == Dynamic(2.0**15, 0)
+        assert loop.initial_state(plan).loss_scale == Dynamic(2.0**15, 0)
         result = runs.start(plan, tmp_path / "run", print)
         assert np.isfinite([row["train_loss"] for row in result.metrics]).all()
         resolved = config.load(tmp_path / "run" / "config.toml")
@@ -264,7 +264,7 @@ class TestConfig:
     def test_a_run_in_float32_is_not(self, settings):
         plan = loop.prepare(Config(settings.data, Dense(3), settings.optimizer, Train(2)))
         assert plan.config.train.loss_scale is None
-        assert loop.first_state(plan).loss_scale is None
+        assert loop.initial_state(plan).loss_scale is None
 
     def test_the_command_counts_updates_and_skips_what_overflows(self, settings, tmp_path):
         (tmp_path / "a.toml").write_text(config.dump(settings))

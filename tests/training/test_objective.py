@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from densefn import Dense, Sequential, checkpoint
 from densefn.data import Bundled
-from densefn.report import write_own
+from densefn.report import write_report
 from densefn.training import config, loop, progress, runs
 from densefn.training.config import Config, Train
 from densefn.training.epochs import make_epoch
@@ -48,7 +48,7 @@ def without_seconds(given):
 class TestMeasures:
     def test_are_reported_and_are_scikit_learn_s(self, tmp_path):
         chosen = plan(metrics=["accuracy", "f1", "top_2_accuracy"])
-        result = runs.start(chosen, tmp_path / "run", print, finish=write_own)
+        result = runs.start(chosen, tmp_path / "run", print, finish=write_report)
         names = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "val_f1", "val_top_2_accuracy", "seconds"]
         for row in rows(tmp_path / "run"):
             assert [name for name in row if name != "gradient_norms"] == names
@@ -66,7 +66,7 @@ class TestMeasures:
         assert [[int(count) for count in row] for row in shown[: len(matrix)]] == matrix
 
     def test_a_regression_has_no_confusion_matrix(self, tmp_path):
-        runs.start(regression(epochs=1), tmp_path / "run", print, finish=write_own)
+        runs.start(regression(epochs=1), tmp_path / "run", print, finish=write_report)
         assert not (tmp_path / "run" / "confusion_matrix.json").exists()
         assert "Confusion" not in (tmp_path / "run" / "report.html").read_text()
 
@@ -93,7 +93,7 @@ class TestMeasures:
 class TestEvaluation:
     def test_is_every_so_many_epochs_and_the_last(self, tmp_path):
         every, all_rows = regression(evaluate_every=4), regression()
-        result = runs.start(every, tmp_path / "run", print, finish=write_own)
+        result = runs.start(every, tmp_path / "run", print, finish=write_report)
         assert [row["epoch"] for row in result.metrics if "val_loss" in row] == [4, 6]
         assert [list(row) for row in result.metrics[:1]] == [["epoch", "step", "train_loss", "seconds"]]
         for row, (_, same) in zip(result.metrics, loop.train(all_rows), strict=True):
@@ -117,7 +117,7 @@ class TestAverage:
         chosen = regression(ema=0.9)
         result = runs.start(chosen, tmp_path / "run", print)
         step = make_step(chosen.model, chosen.optimizer, chosen.loss)
-        epoch, state = make_epoch(step, 16), loop.first_state(chosen)
+        epoch, state = make_epoch(step, 16), loop.initial_state(chosen)
         for number in range(1, 7):
             order = np.random.default_rng((0, number)).permutation(len(chosen.dataset.train.y))
             state, _ = epoch(state, chosen.dataset.train, order)
@@ -131,7 +131,7 @@ class TestAverage:
 
     def test_trainings_without_options_carry_nothing_of_them(self):
         chosen = plan()
-        state = loop.first_state(chosen)
+        state = loop.initial_state(chosen)
         assert state[3:] == (None, None)
         updates = chosen.config.optimizer.call.make().init(state.params)
         assert jax.tree.structure(state.opt_state) == jax.tree.structure(updates)
@@ -156,7 +156,7 @@ class TestEnds:
         last, best = self.by_hand(all_rows, "val_loss", patience=4)
         assert 1 <= best < last < 60
         chosen = self.overfitting(early_stopping=EarlyStopping(patience=4), keep="best")
-        result = runs.start(chosen, tmp_path / "run", print, finish=write_own)
+        result = runs.start(chosen, tmp_path / "run", print, finish=write_report)
         assert without_seconds(result.metrics) == without_seconds(all_rows[:last])
         assert result.kept == result.metrics[best - 1]
         assert not result.stopped

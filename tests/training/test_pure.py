@@ -61,7 +61,7 @@ def test_each_epoch_takes_every_row_once_in_an_order_of_the_key_s(plan, monkeypa
     assert len({tuple(order) for order in orders}) == len(orders) == 3
     assert all(sorted(order) == list(range(ROWS)) for order in orders)
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), 64)
-    state = loop.first_state(plan, jax.random.key(0))
+    state = loop.initial_state(plan, jax.random.key(0))
     for order, expected in zip(orders, metrics["train_loss"], strict=True):
         state, loss = epoch(state, plan.dataset.train, order)
         np.testing.assert_allclose(loss, expected, rtol=1e-4)

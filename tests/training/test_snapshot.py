@@ -14,7 +14,7 @@ import pytest
 import densefn
 from densefn import Dense, Sequential, _disk, report
 from densefn.data import ArrayFile, Bundled, TableFile
-from densefn.training import config, exportable, log, loop, runs, signals, snapshot, trained
+from densefn.training import config, exportable, loop, metrics_file, runs, signals, snapshot, trained
 from densefn.training.config import Config, Train
 from densefn.training.optimizer import as_optimizer
 from densefn.training.stopping import EarlyStopping
@@ -87,7 +87,7 @@ def check_same(run_dir: Path, other: Path):
 def leave(run_dir, chosen, past):
     """What a run that was killed leaves of itself."""
     run = snapshot.begin(run_dir, chosen)
-    (run_dir / "metrics.jsonl").write_text(log.lines(past.rows))
+    (run_dir / "metrics.jsonl").write_text(metrics_file.lines(past.rows))
     snapshot.save(run, chosen, past)
 
 
@@ -111,7 +111,7 @@ def check_goes_on(chosen, run_dir):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     """Most of the time of such a short run is that of its pictures."""
-    monkeypatch.setattr(report, "write_own", lambda _: None)
+    monkeypatch.setattr(report, "write_report", lambda _: None)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_of_a_stream_the_order_is_that_of_the_run_uninterrupted(tmp_path):
 
 @pytest.mark.parametrize("show", [interrupt, kill])
 def test_leaves_what_an_uninterrupted_run_leaves(show, folders, monkeypatch):
-    monkeypatch.setattr(runs, "SECONDS_A_SAVE", 0)
+    monkeypatch.setattr(runs, "SECONDS_PER_SAVE", 0)
     run_dir, whole = folders
     runs.start(plan(), whole, print)
     try:
@@ -208,7 +208,7 @@ class TestOfAnEarlierDensefn:
     def check_read(self, run_dir, params):
         chex.assert_trees_all_equal(densefn.load(run_dir)[1], params)
         chex.assert_trees_all_equal(trained.open_run(run_dir).params, params)
-        chex.assert_trees_all_equal(exportable.take(run_dir)[0].params, params)
+        chex.assert_trees_all_equal(exportable.load(run_dir)[0].params, params)
         assert report.read_all([run_dir])[0].model.count == 10 * 16 + 16 + 17
 
     def test_is_read_and_goes_on(self, run_dir, folders):
@@ -299,7 +299,7 @@ class TestRefuses:
     @pytest.fixture
     def run_dir(self, tmp_path):
         chosen = plan(epochs=2)
-        _, first, _ = loop.begin(chosen)
+        _, first, _ = loop.initial_snapshot(chosen)
         row = {"step": 6, "train_loss": 1.0, "seconds": 0.5}
         leave(tmp_path, chosen, loop.Snapshot([{"epoch": 1, **row}, {"epoch": 2, **row}], first, first))
         return tmp_path

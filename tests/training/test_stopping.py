@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from densefn.training.stopping import EarlyStopping, until_over
+from densefn.training.stopping import EarlyStopping, until_stopped
 
 LOSSES = [5.0, 4.0, 4.5, 3.9, 3.9, 3.95, 3.7, 3.8, 3.75, 3.71, 3.72, 1.0]
 
@@ -15,7 +15,7 @@ def rows(values, name="val_loss"):
 
 def taken(given, stopping, kept_by=None):
     return [
-        (row["epoch"], is_kept) for _, row, is_kept in until_over([(None, row) for row in given], stopping, kept_by)
+        (row["epoch"], is_kept) for _, row, is_kept in until_stopped([(None, row) for row in given], stopping, kept_by)
     ]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from densefn.data import Rows
 from densefn.training.config import load
-from densefn.training.loop import Plan, first_state, prepare, train
+from densefn.training.loop import Plan, initial_state, prepare, train
 from densefn.training.step import make_step
 from tests.benchmarks.clock import Case, Measurement, medians, once
 from tests.benchmarks.record import Settings, Table, compared
@@ -78,7 +78,7 @@ def _steps(plan: Plan) -> Measurement:
         return state
 
     def seconds() -> float:
-        state = jax.block_until_ready(run(first_state(plan), 1))
+        state = jax.block_until_ready(run(initial_state(plan), 1))
         return once(lambda: run(state, epochs)) / epochs
 
     return seconds

@@ -14,9 +14,9 @@ from densefn.data import Preparation, read_preparation
 from densefn.data.table import DataError
 from densefn.summary import Summary, summary
 from densefn.training import folder as names
-from densefn.training import log
+from densefn.training import metrics_file
 from densefn.training.folder import FolderError, check
-from densefn.training.log import Row
+from densefn.training.metrics_file import Row
 
 _OPTIONAL = (names.NOTES, names.MODEL, names.RESULT, names.CONFUSION, names.PREDICTIONS, names.HISTOGRAMS)
 
@@ -115,7 +115,7 @@ def read(folder: Path, name: str) -> Run:
         text = (folder / names.CONFIG).read_text(encoding="utf-8")
         config = _config(text)
         metrics = _rows(folder / names.METRICS)
-        model = names.listed(names.MODEL, files)
+        model = names.listed_name(names.MODEL, files)
         preparation = read_preparation(folder / names.PREPARATION)
         return Run(
             name,
@@ -143,21 +143,16 @@ def _config(text: str) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[Row]:
-    rows = log.read(path)
+    rows = metrics_file.read(path)
     if not rows:
         raise ValueError(f"{path.name} has no epoch yet")
-    for row in rows:
-        norms = row.get("gradient_norms", {})
-        figures = {key: value for key, value in row.items() if key != "gradient_norms"}
-        if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in (figures | norms).values()):
-            raise TypeError(f"{path.name}: epoch {row['epoch']}: expected numbers, and a table of gradient_norms")
     return rows
 
 
-def _kept(metrics: Sequence[Row], result: Row | None) -> Row:
+def _kept(metrics: Sequence[Row], result: dict[str, Any] | None) -> Row:
     if result is None:
         return metrics[-1]
-    kept = [row for row in metrics if row["epoch"] == result["epoch"]]
+    kept = [row for row in metrics if row.epoch == result["epoch"]]
     if not kept:
         raise ValueError(f"{names.METRICS} lacks the row of epoch {result['epoch']}, whose model is saved")
     return kept[0]
