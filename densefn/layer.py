@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import _arguments, param
+from densefn import _arguments, _notebook, param
 from densefn._arguments import Shape
 from densefn._bound import compare_by_value
 from densefn._values import Value
@@ -113,6 +113,10 @@ class Layer(Value):
     def label(self) -> str:
         """How the layer is named in a summary that lists the layers in it."""
         return type(self).__name__
+
+    def _repr_html_(self) -> str:
+        """The layer in a notebook: the layers in it and their parameters. `densefn.explain` says more."""
+        return _notebook.shown(self)
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
         """The layers in this one, in the order of computation; a combinator overrides it (`densefn.walk`)."""

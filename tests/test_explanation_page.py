@@ -137,6 +137,19 @@ class TestFormats:
         for selector in re.findall(r"^([^@{}\n][^{}\n]*)\{", styles, re.MULTILINE):
             assert selector.startswith(".densefn")
 
+    def test_a_notebook_shows_a_layer_with_the_names_of_sizes_that_the_input_decides(self):
+        page = Page(MODEL._repr_html_())
+        cells = [word for word in page.words if word.strip()]
+        assert cells[2:8] == [
+            "Sequential",
+            "0 Dense(units=6, activation='gelu')",
+            "bias [6], kernel [in, 6]",
+            "1 Repeat: 3 times",
+            "Residual: x +",
+            "Dense(units=6, activation='tanh', dtype='mixed_bfloat16')",
+        ]
+        assert "kernel [i, 2]" in Dense(3)._repr_html_() + Einsum("bi,io->bo", 2)._repr_html_()
+
     @pytest.mark.parametrize(
         ("formula", "expected"),
         [
