@@ -163,7 +163,17 @@ def project(declared: Any, params: Any) -> Any:
     Raises:
       ValueError: with the parameter's path, if its constraint does not fit it.
     """
-    return jax.tree_util.tree_map_with_path(_projected, declared, plain(params))
+    return as_given(params, jax.tree_util.tree_map_with_path(_projected, declared, plain(params)))
+
+
+def as_given(params: Any, made: Any) -> Any:
+    """New values in the mappings of `params`, where JAX knows these: the state of an optimizer has the same ones."""
+    structure = jax.tree.structure(params)
+    if structure == jax.tree.structure(made):
+        return made
+    values = {name_of(path): w for path, w in jax.tree_util.tree_leaves_with_path(made)}
+    names = [name_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    return jax.tree.unflatten(structure, [values[name] for name in names]) if set(names) == set(values) else made
 
 
 def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:

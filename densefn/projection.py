@@ -52,7 +52,8 @@ def projection(layer: Layer) -> "optax.GradientTransformation":
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("projection: expected params in update(updates, state, params), got None")
-        return project(layer.declare(), updates, params), state
+        projected = project(layer.declare(), param.plain(updates), param.plain(params))
+        return param.as_given(updates, projected), state
 
     def project(declared: Any, updates: Any, params: Any) -> Any:
         # A masked node hides all the parameters under it, and what stands for a kernel may be a tree of its own.

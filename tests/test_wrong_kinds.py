@@ -2,30 +2,40 @@
 
 import dataclasses
 from collections import OrderedDict
+from dataclasses import replace
 from types import MappingProxyType
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax.core import FrozenDict
 
+import densefn
 from densefn import (
     L2,
     Activation,
     Dense,
     Einsum,
     Function,
+    Group,
     MaxNorm,
     Repeat,
     Residual,
     Sequential,
     activations,
+    combine,
     constraints,
+    convert,
     from_dict,
     initializers,
+    partition,
     regularizers,
     summary,
 )
+from densefn.forms import LowRank
 from densefn.layer import Layer, Output
 
 
@@ -92,6 +102,39 @@ def test_parameters_may_be_any_mapping(mapping, key):
     x = jnp.ones((2, 4))
     assert model.forward(mapped, x).penalty == model.forward(params, x).penalty
     np.testing.assert_array_equal(model.project(mapped)["0"]["kernel"], model.project(params)["0"]["kernel"])
+
+
+def test_flax_s_frozen_dicts_are_trained_as_dicts_are(key):
+    class Heads(Group):
+        torso: Layer
+        mean: Layer
+        scale: Layer
+
+        def run(self, parts, x):
+            hidden = parts.torso(x)
+            return parts.mean(hidden) * jnp.exp(parts.scale(hidden))
+
+    torso = Sequential(Dense(4, "tanh", kernel_regularizer="l2", kernel_constraint="unit_norm"), Repeat(Dense(4), 2))
+    model = Heads(torso, Residual(Dense(4)), Dense(4, kernel_form=LowRank(1)))
+    plain, x = model.init(key, (None, 3)), jnp.ones((2, 3))
+    optimizer = optax.chain(optax.adam(0.1), densefn.projection(model))
+
+    @jax.jit
+    def step(params, state):
+        grads = jax.grad(lambda p: sum(map(jnp.sum, model.forward(p, x))))(params)
+        updates, state = optimizer.update(grads, state, params)
+        return model.project(optax.apply_updates(params, updates)), state
+
+    def trained(params):
+        once, state = step(params, optimizer.init(params))
+        return step(once, state)[0]
+
+    expected, frozen = trained(plain), trained(FrozenDict(plain))
+    assert isinstance(frozen, FrozenDict)
+    chex.assert_trees_all_equal(frozen.unfreeze(), expected)
+    chex.assert_trees_all_equal(combine(*partition(model, frozen)), expected)
+    full = replace(model, scale=Dense(4))
+    chex.assert_trees_all_equal(convert(frozen, model, full), convert(expected, model, full))
 
 
 class TestInputs:
