@@ -8,10 +8,12 @@ import signal
 import tempfile
 from pathlib import Path
 
-# Compiling takes most of the suite's time, also in the processes that tests start. XLA's older emitters compile small
-# programs in half of it. jaxlib 0.12 has them no more, and ends at a flag that it does not know.
-_OLDER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-os.environ["XLA_FLAGS"] = _OLDER if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
+# Compiling takes most of the suite's time, also in the processes that tests start, which have the same environment.
+# XLA's older emitters compile small programs in half of it. jaxlib 0.12 has them no more, and ends at a flag that it
+# does not know.
+_OLDER = " --xla_cpu_use_fusion_emitters=false" if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
+os.environ["XLA_FLAGS"] = "--xla_cpu_parallel_codegen_split_count=1" + _OLDER
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 
 import jax
 import pytest
@@ -24,7 +26,6 @@ TESTS = Path(__file__).parent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
-jax.config.update("jax_disable_most_optimizations", True)
 
 
 # A suite in the background of a shell ignores these signals, and so would the runs that its tests interrupt.
@@ -66,13 +67,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="module")
 def compiler(request):
     """Programs that are compiled in one way are not taken for those of the other."""
-    as_users_do = request.path in {TESTS / f"{name}.py" for name in AS_USERS_COMPILE}
-    if as_users_do:
-        jax.clear_caches()
-        jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    if as_users_do:
-        jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path in {TESTS / f"{name}.py" for name in AS_USERS_COMPILE}:
+            jax.clear_caches()
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
+            jax.config.update("jax_disable_most_optimizations", False)
+        yield
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
 
 
