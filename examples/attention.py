@@ -2,7 +2,7 @@
 
     python examples/attention.py
 
-The block learns to look up: each sequence has marked one of its tokens, and the answer is what that token carries.
+The task is a look-up. One token of each sequence is marked, and the target is the content of that token.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Attention:
         return {name: Dense(width) for name in ("query", "key", "value", "output")}
 
     def init(self, key: Array, input_shape: tuple[int | None, ...]) -> dict[str, Any]:
-        """Draws the parameters of each projection; the output's input is the heads side by side."""
+        """Makes the parameters of each projection. The input of `output` is the concatenated heads."""
         keys = jax.random.split(key, 4)
         shapes = [input_shape, input_shape, input_shape, (None, self.heads * self.size)]
         parts = self.parts().items()
@@ -49,7 +49,7 @@ class Attention:
 
 
 def sequences(key: Array, rows: int) -> tuple[Array, Array]:
-    """Tokens `[rows, LENGTH, 2]` of a content and a mark, and the content of the marked one, `[rows]`."""
+    """Tokens `[rows, LENGTH, 2]`, each a content and a mark, and targets `[rows]`: the content of the marked token."""
     content_key, mark_key = jax.random.split(key)
     content = jax.random.normal(content_key, (rows, LENGTH))
     marked = jax.random.randint(mark_key, (rows,), 0, LENGTH)
@@ -58,7 +58,7 @@ def sequences(key: Array, rows: int) -> tuple[Array, Array]:
 
 
 def main() -> tuple[float, float]:
-    """Prints and returns the mean squared error before and after training, on new sequences."""
+    """Trains, and returns the mean squared error on new sequences before and after."""
     block, head = Attention(HEADS, SIZE), Dense(1)
     block_key, head_key = jax.random.split(jax.random.key(0))
     params = {"block": block.init(block_key, (None, LENGTH, 2)), "head": head.init(head_key, (None, HEADS * SIZE))}

@@ -1,7 +1,8 @@
 """Data-parallel training on two (virtual CPU) devices, by `jax.pmap` and by `jax.jit` with a sharded batch.
 
-Both give the parameters that one device gives, but for rounding. Penalties need no special care: a kernel's is the same
-on each device, so the mean over devices is the penalty itself; an activity's is a mean over the batch already.
+Both give the same parameters as one device, up to rounding. Penalties need no special care. The penalty of a kernel is
+the same on each device, so the mean over the devices does not change it. The penalty of an activity is a mean over the
+batch, so the mean over the devices is the penalty of the whole batch.
 
     python examples/data_parallel.py
 """
@@ -20,7 +21,7 @@ from sklearn.datasets import load_digits
 from densefn import L2, Dense, Sequential
 
 MODEL = Sequential(Dense(64, "relu", kernel_regularizer=L2(1e-3), activity_regularizer=L2(1e-3)), Dense(10))
-# Not Adam: it divides a gradient by its own size, and so makes the rounding of a small one large.
+# SGD, because Adam divides each gradient by its own size, which magnifies the rounding of small gradients.
 OPTIMIZER = optax.sgd(0.1, momentum=0.9)
 DEVICES, STEPS, BATCH = 2, 100, 64
 
@@ -52,7 +53,7 @@ def largest_difference(a: Any, b: Any) -> float:
 
 
 def main() -> dict[str, float]:
-    """Trains in three ways, and prints by how much the results differ."""
+    """Trains in three ways, and prints how much the results differ."""
     jax.config.update("jax_num_cpu_devices", DEVICES)
     x, y = load_digits(return_X_y=True)
     rows = np.random.default_rng(0).integers(len(x), size=(STEPS, BATCH))
@@ -69,7 +70,8 @@ def main() -> dict[str, float]:
         params, x.reshape(STEPS, DEVICES, -1, 64), y.reshape(STEPS, DEVICES, -1)
     )
 
-    # On an Auto axis XLA works out where each array lies; on an Explicit one, the default, its type would say so.
+    # On an Auto axis XLA chooses the sharding of each array. On an Explicit axis, the default, the sharding is part of
+    # an array's type.
     mesh = jax.make_mesh((DEVICES,), ("batch",), axis_types=(AxisType.Auto,))
     sharded = jax.jit(make_train(gradient))(params, *jax.device_put((x, y), NamedSharding(mesh, P(None, "batch"))))
 

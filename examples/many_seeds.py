@@ -1,7 +1,7 @@
-"""32 networks from 32 seeds, drawn and trained at once by one compiled program.
+"""Trains 32 networks from 32 seeds in one compiled program.
 
-`make_train` makes of a config a pure function of a key, so `jax.vmap` over keys trains an ensemble: how much of an
-accuracy is luck? The data are scikit-learn's handwritten digits.
+How much of an accuracy is luck? `make_train` turns a config into a pure function of a key, so `jax.vmap` over keys
+trains an ensemble. The data are scikit-learn's handwritten digits.
 
     python examples/many_seeds.py
 """

@@ -1,7 +1,7 @@
-"""A training loop of your own: densefn gives the model, optax the updates, a plain `for` the rest.
+"""A training loop of your own, with a model of densefn and an optimizer of optax.
 
-The step adds the layers' penalty to the loss and applies their constraints after the update. It donates its state, so
-that XLA may update it in place. The data are scikit-learn's handwritten digits.
+The step adds the penalty of the layers to the loss, and applies their constraints after the update. It donates its
+state, so XLA can update it in place. The data are scikit-learn's handwritten digits.
 
     python examples/optax_loop.py
 """

@@ -1,4 +1,4 @@
-"""The gradient of each example, by `jax.vmap` of `jax.grad`; clipped one by one, as in differentially private training.
+"""The gradient of each example by `jax.vmap` of `jax.grad`, then clipped as in differentially private training.
 
     python examples/per_example_gradients.py
 
@@ -19,7 +19,13 @@ CLIP = 1.0
 
 
 class Result(NamedTuple):
-    """The norm of each example's gradient, `[rows]`; after clipping; and how far their mean is from the batch's."""
+    """What the example found.
+
+    Attributes:
+      norms: of the gradient of each example, `[rows]`.
+      clipped: the same norms after clipping, `[rows]`.
+      difference: the largest difference between the mean of the gradients and the gradient of the batch.
+    """
 
     norms: Array
     clipped: Array
@@ -27,7 +33,7 @@ class Result(NamedTuple):
 
 
 def main() -> Result:
-    """Prints the spread of the norms, and what their mean is."""
+    """Prints the range of the norms, and compares the mean gradient with the gradient of the batch."""
     x, y = (jnp.asarray(column) for column in load_iris(return_X_y=True))
     model = Sequential(Dense(16, "tanh"), Dense(3))
     params = model.init(jax.random.key(0), (None, 4))
@@ -47,7 +53,7 @@ def main() -> Result:
 
     scale = jnp.minimum(1, CLIP / norms)
     clipped = norm(jax.vmap(lambda scale, g: jax.tree.map(lambda leaf: scale * leaf, g))(scale, each))
-    print(f"clipped one by one, the largest norm is {clipped.max():.3f}")
+    print(f"after clipping each gradient, the largest norm is {clipped.max():.3f}")
     return Result(norms, clipped, difference)
 
 

@@ -1,7 +1,7 @@
 """A physics-informed network: solves `u'' = -pi^2 sin(pi x)` on [0, 1] with `u(0) = u(1) = 0`, without data.
 
-The network is `u`; its second derivative is taken through the Dense layers by `jax.grad` of `jax.grad`. The loss is the
-mean squared residual of the equation and of its boundary values. The exact solution is `sin(pi x)`.
+The network is `u`, and `jax.grad` of `jax.grad` is its second derivative. The loss is the mean squared residual of the
+equation, plus the squared values on the boundary. The exact solution is `sin(pi x)`.
 
     python examples/physics_informed.py
 """
@@ -26,12 +26,12 @@ def u(params: Any, x: Array) -> Array:
 
 
 def residual(params: Any, x: Array) -> Array:
-    """By how much `u` misses the equation at one point."""
+    """The residual of the equation, `u'' + pi^2 sin(pi x)`, at one point."""
     return jax.grad(jax.grad(u, argnums=1), argnums=1)(params, x) + jnp.pi**2 * jnp.sin(jnp.pi * x)
 
 
 def objective(params: Any) -> Array:
-    """The mean squared residual inside, plus the squared values on the boundary."""
+    """The mean squared residual on the interval, plus the squared values on its boundary."""
     inside = jax.vmap(residual, in_axes=(None, 0))(params, jnp.linspace(0, 1, POINTS))
     boundary = jax.vmap(u, in_axes=(None, 0))(params, jnp.array([0.0, 1.0]))
     return jnp.mean(jnp.square(inside)) + jnp.sum(jnp.square(boundary))
@@ -52,7 +52,7 @@ def train(params: Any) -> tuple[Any, Array]:
 
 
 def main() -> dict[str, float]:
-    """Trains, and prints the largest error between and on the points it was trained on."""
+    """Trains, and prints the largest error on a grid that is finer than the training points."""
     params, losses = train(MODEL.init(jax.random.key(0), (1,)))
     x = jnp.linspace(0, 1, 1001)
     error = float(jnp.max(jnp.abs(jax.vmap(u, in_axes=(None, 0))(params, x) - jnp.sin(jnp.pi * x))))
