@@ -4,21 +4,18 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, ClassVar
 
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import (
+    _affine,
     _arguments,
     _checks,
     activations,
-    constraints,
     forms,
     initializers,
     keras_config,
-    param,
     precision,
-    regularizers,
 )
 from densefn._errors import LayerValueError
 from densefn._fans import Fans
@@ -28,8 +25,7 @@ from densefn.constraints import AnyConstraint
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer
 from densefn.layer import InputShape, Layer, Output, Params, Shape, declared
-from densefn.param import Param
-from densefn.precision import AnyPolicy, Policy, add
+from densefn.precision import AnyPolicy, Policy
 from densefn.regularizers import AnyRegularizer
 
 
@@ -68,7 +64,7 @@ class Dense(Layer):
     Raises:
       ValueError, TypeError: on construction, for an argument that is not of these.
 
-    >>> import jax
+    >>> import jax, jax.numpy as jnp
     >>> layer = Dense(2, "relu", kernel_initializer="ones")
     >>> params = layer.init(jax.random.key(0), (None, 3))
     >>> layer.apply(params, jnp.array([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]]))
@@ -129,11 +125,7 @@ class Dense(Layer):
             raise ValueError(
                 f"Dense: glu needs an even number of units, of which it makes half, got units={self.units}"
             )
-        for name in ("bias_regularizer", "bias_constraint"):
-            if not self.use_bias and getattr(self, name) is not None:
-                raise ValueError(f"Dense: {name} has no effect with use_bias=False; leave one of them out")
-        if self.kernel_constraint is not None and not forms.get(self.kernel_form).takes_constraints:
-            raise ValueError(f"Dense: kernel_constraint: {self.kernel_form!r} takes none, as its kernel is a sum")
+        _affine.check(self, "bias_regularizer", "bias_constraint")
 
     @property
     def policy(self) -> Policy:
@@ -142,43 +134,20 @@ class Dense(Layer):
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         features = None if input_shape is None else _arguments.with_features(self, input_shape)[-1]
-        inputs = features or 0
-        dtype = self.policy.param_dtype
-        kernel = Param(
-            (features, self.units),
-            dtype,
-            initializers.get(self.kernel_initializer),
-            regularizers.get(self.kernel_regularizer),
-            constraints.get(self.kernel_constraint),
-            Fans(inputs, self.units, inputs),
-            axes=("in", "units"),
-        )
-        bias = Param(
-            (self.units,),
-            dtype,
-            initializers.get(self.bias_initializer),
-            regularizers.get(self.bias_regularizer),
-            constraints.get(self.bias_constraint),
-            Fans(self.units, self.units, inputs),
-            axes=("units",),
-        )
-        leaves = forms.get(self.kernel_form).declare(kernel, self.kernel_axes)
-        return {**leaves, "bias": bias} if self.use_bias else leaves
+        fans = Fans(features or 0, self.units, features or 0)
+        kernel, bias = {"in": features, "units": self.units}, {"units": self.units}
+        return _affine.declare(self, kernel, bias, initializers.get(self.kernel_initializer), fans, self.kernel_axes)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = _arguments.array(self, x)
         self._check(params, x)
         axes = Axes(x_sum=(x.ndim - 1,), w_sum=(0,))
-        y = forms.get(self.kernel_form).contract(params, x, axes, self.policy.compute_dtype)
-        if self.use_bias:
-            y = y + jnp.broadcast_to(params["bias"].astype(y.dtype), y.shape)
-        return activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        product = forms.get(self.kernel_form).contract(params, x, axes, self.policy.compute_dtype)
+        return _affine.activated(self, product, params["bias"] if self.use_bias else None)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         y = self.apply(params, x)
-        batch = y.shape[0] if y.ndim > 1 else 1
-        activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
-        return Output(y, add(param.penalty(declared(self), params), activity))
+        return _affine.with_penalty(self, params, y, batch=y.shape[0] if y.ndim > 1 else 1)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         shape = _arguments.with_features(self, input_shape)

@@ -11,29 +11,26 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from densefn import (
+    _affine,
     _arguments,
     _checks,
     activations,
-    constraints,
     forms,
     initializers,
     keras_config,
     keras_einsum,
-    param,
     precision,
-    regularizers,
 )
 from densefn._dot import aligned
 from densefn._equation import ELLIPSIS, Equation, parse
 from densefn._errors import LayerValueError
-from densefn._fans import Fans, fans_of
+from densefn._fans import Fans
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer, Initializer
 from densefn.layer import InputShape, Layer, Output, Params, Shape, declared
-from densefn.param import Param
-from densefn.precision import AnyPolicy, Policy, add
+from densefn.precision import AnyPolicy, Policy
 from densefn.regularizers import AnyRegularizer
 
 
@@ -172,11 +169,7 @@ class Einsum(Layer):
         last = equation.y[-1:]
         if activations.name_of(self.activation) == "glu" and last in equation.new and self.sizes[-1] % 2:
             raise ValueError(f"Einsum: glu needs an even number of units, of which it makes half, got {self.units!r}")
-        for name in ("bias_axes", "bias_regularizer", "bias_constraint"):
-            if not self.use_bias and getattr(self, name) is not None:
-                raise ValueError(f"Einsum: {name} has no effect with use_bias=False; leave one of them out")
-        if self.kernel_constraint is not None and not forms.get(self.kernel_form).takes_constraints:
-            raise ValueError(f"Einsum: kernel_constraint: {self.kernel_form!r} takes none, as its kernel is a sum")
+        _affine.check(self, "bias_axes", "bias_regularizer", "bias_constraint")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -197,37 +190,16 @@ class Einsum(Layer):
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
         equation, axes = self.axes(input_shape)
-        kernel, bias = (tuple(axes[axis] for axis in letters) for letters in (equation.kernel, self._bias(equation)))
-        if input_shape is not None and None in kernel + bias:
+        kernel, bias = ({axis: axes[axis] for axis in letters} for letters in (equation.kernel, self._bias(equation)))
+        if input_shape is not None and None in (*kernel.values(), *bias.values()):
             raise LayerValueError(
                 self,
                 f"expected the sizes of all axes of kernel {equation.kernel} and bias {self._bias(equation)}, got "
-                f"{list(kernel)} and {list(bias)} for an input {tuple(input_shape)}",
+                f"{list(kernel.values())} and {list(bias.values())} for an input {tuple(input_shape)}",
             )
         fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
-        plain = Param(
-            kernel,
-            self.policy.param_dtype,
-            self._arranged(equation, axes),
-            regularizers.get(self.kernel_regularizer),
-            constraints.get(self.kernel_constraint),
-            Fans(fan_in, math.prod(self.sizes), fan_in),
-            axes=tuple(equation.kernel),
-        )
-        leaves = forms.get(self.kernel_form).declare(plain, self.kernel_axes)
-        if not self.use_bias:
-            return leaves
-        return leaves | {
-            "bias": Param(
-                bias,
-                self.policy.param_dtype,
-                initializers.get(self.bias_initializer),
-                regularizers.get(self.bias_regularizer),
-                constraints.get(self.bias_constraint),
-                fans_of(tuple(n or 0 for n in bias))._replace(inputs=fan_in),
-                axes=tuple(self._bias(equation)),
-            )
-        }
+        fans = Fans(fan_in, math.prod(self.sizes), fan_in)
+        return _affine.declare(self, kernel, bias, self._arranged(equation, axes), fans, self.kernel_axes)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = _arguments.array(self, x)
@@ -235,20 +207,16 @@ class Einsum(Layer):
         equation, axes = self.axes(x.shape)
         self._check(params, x, equation, axes)
         x, product_axes, order = aligned(str(equation), x, self.policy.compute_dtype)
-        y = forms.get(self.kernel_form).contract(params, x, product_axes, self.policy.compute_dtype)
-        y = jnp.transpose(y, order)
-        if self.use_bias:
-            bias = params["bias"].astype(y.dtype)
-            spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
-            y = y + jnp.broadcast_to(bias.reshape(spread), y.shape)
-        return activations.get(self.activation)(y).astype(self.policy.output_dtype)
+        product = forms.get(self.kernel_form).contract(params, x, product_axes, self.policy.compute_dtype)
+        spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
+        bias = params["bias"].reshape(spread) if self.use_bias else None
+        return _affine.activated(self, jnp.transpose(product, order), bias)
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         y = self.apply(params, x)
         equation, axes = self.axes(jnp.shape(x))
         batch = next((axes[axis] for axis in equation.y if axis not in equation.kernel), 1)
-        activity = param.activity_penalty(regularizers.get(self.activity_regularizer), y, batch)
-        return Output(y, add(param.penalty(declared(self), params), activity))
+        return _affine.with_penalty(self, params, y, batch)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         equation, axes = self.axes(_arguments.input_shape(self, input_shape))

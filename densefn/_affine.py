@@ -1,0 +1,138 @@
+"""What `Dense` and `Einsum` share: `y = activation(product + bias)`, its parameters and its penalty.
+
+The fields stay in each class; these functions read them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import jax.numpy as jnp
+from jax import Array
+
+from densefn import activations, constraints, forms, initializers, param, regularizers
+from densefn._fans import Fans, fans_of
+from densefn.activations import AnyActivation
+from densefn.constraints import AnyConstraint
+from densefn.forms import AnyForm, KernelAxes
+from densefn.initializers import AnyInitializer, Initializer
+from densefn.layer import Output, Params, declared
+from densefn.param import Param
+from densefn.precision import Policy, add
+from densefn.regularizers import AnyRegularizer
+
+Sizes = Mapping[str, int | None]
+"""The axes of a parameter by name, in order, with their sizes."""
+
+
+class _Affine(Protocol):
+    @property
+    def activation(self) -> AnyActivation | None: ...
+
+    @property
+    def use_bias(self) -> bool: ...
+
+    @property
+    def bias_initializer(self) -> AnyInitializer: ...
+
+    @property
+    def kernel_regularizer(self) -> AnyRegularizer: ...
+
+    @property
+    def bias_regularizer(self) -> AnyRegularizer: ...
+
+    @property
+    def activity_regularizer(self) -> AnyRegularizer: ...
+
+    @property
+    def kernel_constraint(self) -> AnyConstraint: ...
+
+    @property
+    def bias_constraint(self) -> AnyConstraint: ...
+
+    @property
+    def kernel_form(self) -> AnyForm: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+
+def check(layer: _Affine, *of_bias: str) -> None:
+    """Checks that fields fit together.
+
+    Args:
+      layer: the layer, whose fields are right one by one.
+      *of_bias: the fields that have no effect without a bias.
+
+    Raises:
+      ValueError: if they do not.
+    """
+    name = type(layer).__name__
+    for field in of_bias:
+        if not layer.use_bias and getattr(layer, field) is not None:
+            raise ValueError(f"{name}: {field} has no effect with use_bias=False; leave one of them out")
+    if layer.kernel_constraint is not None and not forms.get(layer.kernel_form).takes_constraints:
+        raise ValueError(f"{name}: kernel_constraint: {layer.kernel_form!r} takes none, as its kernel is a sum")
+
+
+def declare(
+    layer: _Affine, kernel: Sizes, bias: Sizes, initializer: Initializer, fans: Fans, axes: KernelAxes
+) -> dict[str, Param]:
+    """The parameters: the leaves of the kernel's form, and the bias.
+
+    Args:
+      layer: the layer.
+      kernel: its axes.
+      bias: its axes.
+      initializer: of the kernel in plain form.
+      fans: of the kernel.
+      axes: what the axes of the kernel are.
+    """
+    plain = Param(
+        tuple(kernel.values()),
+        layer.policy.param_dtype,
+        initializer,
+        regularizers.get(layer.kernel_regularizer),
+        constraints.get(layer.kernel_constraint),
+        fans,
+        axes=tuple(kernel),
+    )
+    leaves = forms.get(layer.kernel_form).declare(plain, axes)
+    if not layer.use_bias:
+        return leaves
+    return leaves | {
+        "bias": Param(
+            tuple(bias.values()),
+            layer.policy.param_dtype,
+            initializers.get(layer.bias_initializer),
+            regularizers.get(layer.bias_regularizer),
+            constraints.get(layer.bias_constraint),
+            fans_of(tuple(n or 0 for n in bias.values()))._replace(inputs=fans.inputs),
+            axes=tuple(bias),
+        )
+    }
+
+
+def activated(layer: _Affine, product: Array, bias: Array | None) -> Array:
+    """The output: bias and activation see the product in its accumulator's dtype, and one rounding follows.
+
+    Args:
+      layer: the layer.
+      product: of kernel and input.
+      bias: in a shape that spreads over the product; None for none.
+    """
+    if bias is not None:
+        product = product + jnp.broadcast_to(bias.astype(product.dtype), product.shape)
+    return activations.get(layer.activation)(product).astype(layer.policy.output_dtype)
+
+
+def with_penalty(layer: Any, params: Params, y: Array, batch: int) -> Output:
+    """The output with all penalties.
+
+    Args:
+      layer: the layer.
+      params: its parameters.
+      y: its output.
+      batch: the number of examples, by which the penalty of the activity is divided.
+    """
+    activity = param.activity_penalty(regularizers.get(layer.activity_regularizer), y, batch)
+    return Output(y, add(param.penalty(declared(layer), params), activity))
