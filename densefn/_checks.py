@@ -228,6 +228,25 @@ def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any],
     return build(cls, rest)
 
 
+def described_value(kind: str, names: Mapping[str, type[V]], base: type[V]) -> Callable[[Any], V]:
+    """A value of a class in `names`, or a table that describes one.
+
+    Args:
+      kind: what the names are names of, for messages.
+      names: the classes by name.
+      base: the class that they share; its `tag` is the key that holds the name in a table.
+    """
+
+    def check(given: Any) -> V:
+        if isinstance(given, base):
+            return given
+        if isinstance(given, Mapping):
+            return described(kind, names, given, str(base.tag))
+        raise TypeError(f"expected a table of a {kind}, got {given!r}")
+
+    return check
+
+
 def resolve(kind: str, names: Mapping[str, type[Value]], stored: Any) -> Any:
     """The value or function that a field stands for: a name is its class with the defaults.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import densefn
 from densefn._values import find
-from densefn.cli.console import fail, file_name, write_text
+from densefn.cli.console import add_output, fail, write_text
 
 _PACKAGE = Path(densefn.__file__).parent
 
@@ -35,9 +35,7 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="the config to give instead of the list")
-    parser.add_argument(
-        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
-    )
+    add_output(parser)
     parser.set_defaults(command=_run)
 
 

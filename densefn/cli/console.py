@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from densefn import _disk
@@ -15,6 +16,17 @@ def file_name(text: str) -> Path:
     if not Path(text).name:
         raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
     return Path(text)
+
+
+def add_output(
+    parser: argparse.ArgumentParser,
+    help: str = "write to a file instead of the terminal",  # noqa: A002 - argparse's own name of it
+    *,
+    metavar: str = "FILE",
+    check: Callable[[str], Path] = file_name,
+) -> None:
+    """Adds the option `--output` to a command."""
+    parser.add_argument("-o", "--output", type=check, metavar=metavar, help=help)
 
 
 def fail(message: str, status: int = MISTAKE) -> int:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, fail_without_package, file_name, warn, write_text
+from densefn.cli.console import add_output, fail, fail_without_package, warn, write_text
 
 
 def add(commands: Any) -> None:
@@ -22,9 +22,7 @@ def add(commands: Any) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument("rows", type=Path, nargs="?", metavar="INPUT", help="a file of rows with targets")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.add_argument(
-        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
-    )
+    add_output(parser)
     parser.set_defaults(command=_run)
 
 

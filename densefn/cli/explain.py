@@ -10,7 +10,7 @@ import densefn
 from densefn import Dense, Layer, checkpoint
 from densefn._values import TableError, build, dotted, fields
 from densefn.cli.configs import config_path
-from densefn.cli.console import fail, fail_without_package, file_name, write_text
+from densefn.cli.console import add_output, fail, fail_without_package, write_text
 from densefn.layer import Shape
 
 
@@ -43,9 +43,7 @@ def add(commands: Any) -> None:
         default="text",
         help="default: text; svg is one picture: the product of a layer, or the layers of a model",
     )
-    parser.add_argument(
-        "-o", "--output", type=file_name, metavar="FILE", help="write to a file instead of the terminal"
-    )
+    add_output(parser)
     parser.set_defaults(command=_run)
 
 

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, fail_without_package, file_name, write_file
+from densefn.cli.console import add_output, fail, fail_without_package, write_file
 from densefn.export import FORMATS, CheckError, export
 
 _NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own
@@ -29,13 +29,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or its model.safetensors")
     parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=file_name,
-        metavar="FILE",
-        help="default: beside RUN's model, with its name or exported.safetensors",
-    )
+    add_output(parser, "default: beside RUN's model, with its name or exported.safetensors")
     parser.set_defaults(command=_run)
 
 

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, fail_without_package, file_name, warn, write_file, write_text
+from densefn.cli.console import add_output, fail, fail_without_package, file_name, warn, write_file, write_text
 
 _FORMATS = (".csv", ".tsv", ".parquet")
 
@@ -22,13 +22,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument("rows", type=Path, metavar="INPUT", help="rows: .csv .tsv .txt .parquet .npz .npy or IDX")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=_table_name,
-        metavar="OUT",
-        help=f"write to a file ({' '.join(_FORMATS)}) instead of, as CSV, to the terminal",
-    )
+    help_output = f"write to a file ({' '.join(_FORMATS)}) instead of, as CSV, to the terminal"
+    add_output(parser, help_output, metavar="OUT", check=_table_name)
     parser.set_defaults(command=_run)
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from densefn.cli.console import fail, fail_without_package, file_name, write_file
+from densefn.cli.console import add_output, fail, fail_without_package, write_file
 
 
 def add(commands: Any) -> None:
@@ -18,13 +18,7 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=file_name,
-        metavar="FILE",
-        help="the page (default: report.html, of one run in its folder, of several in the current one)",
-    )
+    add_output(parser, "the page (default: report.html, of one run in its folder, of several in the current one)")
     parser.set_defaults(command=_run)
 
 

@@ -5,8 +5,7 @@ is the name of its class.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -40,13 +39,13 @@ class Column(Value):
         """
 
 
-class Number(Column):
-    """A column of numbers.
+class Filled(Column):
+    """Base of columns of numbers in which gaps are filled.
 
     Args:
       name: of the column.
-      fill: stands in the gaps.
-      indicator: whether a second column says where the gaps were.
+      fill: the number that replaces a gap.
+      indicator: whether a second encoded column is 1 in the gaps, and 0 elsewhere.
     """
 
     name: Annotated[str, _checks.text]
@@ -55,35 +54,37 @@ class Number(Column):
 
     @property
     def names(self) -> list[str]:
-        return [self.name, *[f"{self.name} missing"] * self.indicator]
+        return [self.name, f"{self.name} missing"] if self.indicator else [self.name]
+
+    @abstractmethod
+    def values(self, table: Table) -> np.ndarray:
+        """The cells as numbers `[rows]`, with NaN in the gaps."""
+
+    def encode(self, table: Table) -> np.ndarray:
+        values = self.values(table)
+        gaps = np.isnan(values)
+        filled = np.where(gaps, self.fill, values)
+        return np.stack([filled, gaps], axis=1) if self.indicator else filled[:, None]
+
+
+class Number(Filled):
+    """A column of numbers; arguments as of `Filled`."""
 
     @property
     def is_scaled(self) -> list[bool]:
-        return [True, *[False] * self.indicator]
+        return [True, False] if self.indicator else [True]
 
-    def encode(self, table: Table) -> np.ndarray:
-        return _filled(cells.numbers(table, self.name), self.fill, self.indicator)
+    def values(self, table: Table) -> np.ndarray:
+        return cells.numbers(table, self.name)
 
 
-class Flag(Column):
-    """A column of true and false, encoded as 1 and 0.
+class Flag(Filled):
+    """A column of true and false, encoded as 1 and 0; arguments as of `Filled`, with a fill from 0 to 1."""
 
-    Args:
-      name: of the column.
-      fill: stands in the gaps.
-      indicator: whether a second column says where the gaps were.
-    """
-
-    name: Annotated[str, _checks.text]
     fill: Annotated[float, _checks.number(minimum=0, maximum=1)]
-    indicator: Annotated[bool, _checks.flag] = False
 
-    @property
-    def names(self) -> list[str]:
-        return [self.name, *[f"{self.name} missing"] * self.indicator]
-
-    def encode(self, table: Table) -> np.ndarray:
-        return _filled(cells.flags(table, self.name), self.fill, self.indicator)
+    def values(self, table: Table) -> np.ndarray:
+        return cells.flags(table, self.name)
 
 
 class Category(Column):
@@ -101,11 +102,8 @@ class Category(Column):
 
     @property
     def names(self) -> list[str]:
-        return [
-            *(f"{self.name}={level}" for level in self.levels),
-            *[f"{self.name} missing"] * self.gaps,
-            f"{self.name} other",
-        ]
+        missing = [f"{self.name} missing"] if self.gaps else []
+        return [*(f"{self.name}={level}" for level in self.levels), *missing, f"{self.name} other"]
 
     @property
     def description(self) -> str:
@@ -116,7 +114,7 @@ class Category(Column):
 
     def unseen(self, table: Table) -> str:
         """How many rows have no place but that for all others, with an example; empty if there is none."""
-        known = {*self.levels, *[None] * self.gaps}
+        known = {*self.levels, None} if self.gaps else set(self.levels)
         found = [cell for cell in cells.text(table, self.name) if cell not in known]
         if not found:
             return ""
@@ -186,13 +184,8 @@ class Block(Column):
 COLUMNS: dict[str, type[Column]] = {cls.__name__: cls for cls in (Number, Flag, Category, Block)}
 
 
-def as_column(given: Any) -> Column:
-    """A column, or the table that describes one."""
-    if isinstance(given, Column):
-        return given
-    if isinstance(given, Mapping):
-        return _checks.described("column", COLUMNS, given, "kind")
-    raise TypeError(f"expected a table of a column, got {given!r}")
+as_column = _checks.described_value("column", COLUMNS, Column)
+"""A column, or the table that describes one."""
 
 
 def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
@@ -203,9 +196,3 @@ def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
             row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}"
         )
     return array
-
-
-def _filled(values: np.ndarray, fill: float, indicator: bool) -> np.ndarray:
-    gaps = np.isnan(values)
-    filled = np.where(gaps, fill, values)
-    return np.stack([filled, gaps], axis=1) if indicator else filled[:, None]

@@ -1,9 +1,8 @@
 """Targets: what a model is to say of a row, as the numbers that it is trained on and back again."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -140,13 +139,8 @@ class Numbers(Target):
 TARGETS: dict[str, type[Target]] = {cls.__name__: cls for cls in (Classes, Numbers)}
 
 
-def as_target(given: Any) -> Target:
-    """A target, or the table that describes one."""
-    if isinstance(given, Target):
-        return given
-    if isinstance(given, Mapping):
-        return _checks.described("target", TARGETS, given, "kind")
-    raise TypeError(f"expected a table of a target, got {given!r}")
+as_target = _checks.described_value("target", TARGETS, Target)
+"""A target, or the table that describes one."""
 
 
 def class_texts(table: Table, name: str, form: str, column: int | None = None) -> pl.Series:

@@ -1,4 +1,10 @@
-"""Forms of a kernel: how it is stored, and how it is contracted with an input. A file each."""
+"""Forms of a kernel: how it is stored, and how it is contracted with an input. A file each.
+
+All modules of this folder are imported, so a new form has its name in fields and tables without a line here.
+"""
+
+from importlib import import_module as _import_module
+from pkgutil import iter_modules as _iter_modules
 
 from densefn._dot import product as product
 from densefn._narrow import Axes as Axes
@@ -12,3 +18,6 @@ from densefn.forms.form import get as get
 from densefn.forms.form import register as register
 from densefn.forms.low_rank import LowRank as LowRank
 from densefn.forms.ntk import Ntk as Ntk
+
+for _module in _iter_modules(__path__):
+    _import_module(f"{__name__}.{_module.name}")
