@@ -75,7 +75,7 @@ def check(layer: _Affine, *of_bias: str) -> None:
 
 
 def declare(
-    layer: _Affine, kernel: Sizes, bias: Sizes, initializer: Initializer, fans: Fans, axes: KernelAxes
+    layer: _Affine, kernel: Sizes, bias: Sizes, initializer: Initializer, *, fans: Fans, axes: KernelAxes
 ) -> dict[str, Param]:
     """The parameters: the leaves of the kernel's form, and the bias.
 

@@ -136,7 +136,9 @@ class Dense(Layer):
         features = None if input_shape is None else _arguments.with_features(self, input_shape)[-1]
         fans = Fans(features or 0, self.units, features or 0)
         kernel, bias = {"in": features, "units": self.units}, {"units": self.units}
-        return _affine.declare(self, kernel, bias, initializers.get(self.kernel_initializer), fans, self.kernel_axes)
+        return _affine.declare(
+            self, kernel, bias, initializers.get(self.kernel_initializer), fans=fans, axes=self.kernel_axes
+        )
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = _arguments.array(self, x)

@@ -199,7 +199,7 @@ class Einsum(Layer):
             )
         fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
         fans = Fans(fan_in, math.prod(self.sizes), fan_in)
-        return _affine.declare(self, kernel, bias, self._arranged(equation, axes), fans, self.kernel_axes)
+        return _affine.declare(self, kernel, bias, self._arranged(equation, axes), fans=fans, axes=self.kernel_axes)
 
     def apply(self, params: Params, x: ArrayLike) -> Array:
         x = _arguments.array(self, x)
