@@ -153,7 +153,7 @@ def tanh_shrink(x: Array) -> Array:
 def threshold(x: Array, threshold: float, default_value: float) -> Array:
     """`x` where `x > threshold`, `default_value` elsewhere.
 
-    The arguments have no defaults: a layer takes `Activation("threshold", threshold=1.0, default_value=0.0)`.
+    The arguments have no defaults. In a layer, use `Activation`.
 
     Args:
       x: any shape.
