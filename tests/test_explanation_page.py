@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -208,6 +209,19 @@ class TestPictures:
             assert label in words
         sheets = 4 if None in shape else int(np.prod(shape[:-2]))
         assert [name for name, *_ in boxes(picture)].count("x") == sheets
+
+    @pytest.mark.parametrize("layer", [Dense(25600, "leaky_relu"), Dense(2, jnp.tanh), MODEL], ids=repr)
+    def test_no_words_leave_a_picture(self, layer):
+        page = FORMATS["html"](explain(layer, (2, 1, 1, 1, 4)))
+        for picture in re.findall(r"<svg.*?</svg>", page):
+            width = float(re.search(r'viewBox="0 0 (\d+) ', picture)[1])
+            for each in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text"):
+                centred = "middle" in each.get("class")
+                small = "tick" in each.get("class")
+                # Letters of 13 pixels are 6.9 wide on average, as a browser draws them.
+                reach = len(each.text) * (5.8 if small else 6.9) / (1 + centred)
+                left = 0 if "end" in each.get("class").split() else reach
+                assert float(each.get("x")) + left <= width, each.text
 
     def test_the_diagram_has_every_layer_inside_its_combinator(self):
         found = explain(MODEL, (None, 4))

@@ -3,34 +3,32 @@
 from densefn.explanation import svg
 from densefn.explanation.facts import Product, dims
 
-_LEFT, _RIGHT, _STEP = 4.0, 172.0, 56.0
+_LEFT, _STEP, _ASIDE = 4.0, 56.0, 18.0
 
 
 def drawn(product: Product) -> str:
     """Draws the flow as SVG, with the shape of each array at its place."""
-    kernel, lead = (product.inner, product.units), product.input_shape[:-1]
-    steps = [("x", product.input_shape, "x")]
-    if product.activation == "linear":
-        steps.append(("y", (*lead, product.units), "y"))
-    else:
-        steps += [("z", (*lead, product.units), ""), ("y", product.output_shape, "y")]
+    kernel, lead = dims((product.inner, product.units)), product.input_shape[:-1]
+    arrays = [("x", dims(product.input_shape)), ("y", dims(product.output_shape))]
+    if product.activation != "linear":
+        arrays.insert(1, ("z", dims((*lead, product.units))))
+    values = [f"{name} [{shape}]" for name, shape in arrays]
+    gradients = [f"dL/d{value}" for value in values]
+    applied = [(f"@ kernel [{kernel}]", f"dL/dkernel [{kernel}]", "kernel")]
+    if product.bias:
+        applied.append((f"+ bias [{product.units}]", f"dL/dbias [{product.units}]", "bias"))
+    right = _LEFT + 2 * _ASIDE + svg.room(product.activation, *values, *(each for each, _, _ in applied))
+    width = right + _ASIDE + svg.room(f"* {product.activation}'(z)", *gradients, *(each for _, each, _ in applied))
     elements = []
-    for number, (name, shape, color) in enumerate(steps):
+    for number, (name, _) in enumerate(arrays):
         y = 18 + number * _STEP
-        elements.append(svg.text(_LEFT, y, f"{name} [{dims(shape)}]", color))
-        elements.append(svg.text(_RIGHT, y, f"dL/d{name} [{dims(shape)}]", color))
-        for x, (begin, end) in ((_LEFT + 8, (y + 8, y + 38)), (_RIGHT + 8, (y + 38, y + 8))):
-            elements.append(svg.arrow(x, begin, end))
-        if number == 0:
-            elements.append(svg.text(_LEFT + 18, y + 20, f"@ kernel [{dims(kernel)}]", "kernel"))
-            elements.append(svg.text(_RIGHT + 18, y + 20, f"dL/dkernel [{dims(kernel)}]", "kernel"))
-            if product.bias:
-                elements.append(svg.text(_LEFT + 18, y + 36, f"+ bias [{product.units}]", "bias"))
-                elements.append(svg.text(_RIGHT + 18, y + 36, f"dL/dbias [{product.units}]", "bias"))
-        elif number < len(steps) - 1:
-            elements.append(svg.text(_LEFT + 18, y + 28, product.activation))
-            elements.append(svg.text(_RIGHT + 18, y + 28, f"* {product.activation}'(z)"))
-    bottom = 18 + len(steps) * _STEP
-    elements.append(svg.line(_LEFT, bottom - 14, 336, bottom - 14))
-    elements.append(svg.text(_LEFT, bottom + 4, "loss L"))
-    return svg.picture(340, bottom + 12, "Values flow from x to the loss, gradients from the loss to x", elements)
+        elements += [svg.text(_LEFT, y, values[number], name), svg.text(right, y, gradients[number], name)]
+        elements += [svg.arrow(_LEFT + 8, y + 8, y + 38), svg.arrow(right + 8, y + 38, y + 8)]
+        beside = applied if number == 0 else [(product.activation, f"* {product.activation}'(z)", "")]
+        for line, (forward, backward, color) in enumerate(beside if number < len(arrays) - 1 else []):
+            below = y + 20 + 16 * line
+            elements.append(svg.text(_LEFT + _ASIDE, below, forward, color))
+            elements.append(svg.text(right + _ASIDE, below, backward, color))
+    bottom = 18 + len(arrays) * _STEP
+    elements += [svg.line(_LEFT, bottom - 14, width - 4, bottom - 14), svg.text(_LEFT, bottom + 4, "loss L")]
+    return svg.picture(width, bottom + 12, "Values flow from x to the loss, gradients from the loss to x", elements)

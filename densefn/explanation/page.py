@@ -17,6 +17,7 @@ _STYLE = """\
 .densefn h2 { font-size: 1.1rem; }
 .densefn math { font-size: 1.05rem; padding: .25rem 0; } .densefn math[display=block] { width: max-content; margin: 0; }
 .densefn .formula { overflow-x: auto; overflow-y: hidden; padding-left: 1rem; }
+.densefn th[scope=row] { font-weight: 400; }
 .densefn mtd { padding: .1rem .4rem; }
 """
 
@@ -69,7 +70,7 @@ def _(block: Formulas) -> str:
 
 @_block.register
 def _(block: Table) -> str:
-    return _page.table(block.header, [list(map(_page.cell, row)) for row in block.rows])
+    return _page.table(block.header, [[_page.heading(row[0]), *map(_page.cell, row[1:])] for row in block.rows])
 
 
 @_block.register

@@ -22,8 +22,13 @@ def drawn(product: Product) -> str:
     kernel = 2 * _LINE
     bias = kernel + inner + _LINE
     y = bias + (_THIN + 2 * _LINE if product.bias else _LINE / 2) + pile
+    labels = {
+        "kernel": f"kernel [{dims((product.inner, product.units))}]",
+        "x": f"x [{dims(product.input_shape)}]",
+        "y": f"y [{dims((*product.input_shape[:-1], product.units))}]",
+    }
     elements = [
-        svg.text(left, _LINE - 4, f"kernel [{dims((product.inner, product.units))}]", "kernel"),
+        svg.text(left, _LINE - 4, labels["kernel"], "kernel"),
         svg.box(right, kernel - _LINE / 2, units, inner, "kernel"),
     ]
     if product.bias:
@@ -35,12 +40,12 @@ def drawn(product: Product) -> str:
     elements += [
         *(svg.box(left + shift, y - shift, inner, high, "x") for shift in shifts),
         *(svg.box(right + shift, y - shift, units, high, "y") for shift in shifts),
-        svg.text(left, below, f"x [{dims(product.input_shape)}]", "x"),
-        svg.text(left, below + _LINE, f"y [{dims((*product.input_shape[:-1], product.units))}]", "y"),
+        svg.text(left, below, labels["x"], "x"),
+        svg.text(left, below + _LINE, labels["y"], "y"),
     ]
     if len(product.input_shape) > 2:
         number = "N" if product.sheets is None else str(product.sheets)
         elements.append(svg.text(left, below + 2 * _LINE, f"{number} matrices share the kernel"))
     lines = 3.5 if len(product.input_shape) > 2 else 2.5
-    width, height = max(right + units + pile + 4, 240), y + high + lines * _LINE
+    width, height = max(right + units + pile + 4, 240, left + svg.room(*labels.values())), y + high + lines * _LINE
     return svg.picture(width, height, "y = x @ kernel, boxes to scale", elements)

@@ -43,6 +43,11 @@ def alone(drawn: str) -> str:
     return f"{opening}{size}>\n<style>\n{_page.SCHEME}{STYLE.replace('.densefn svg', '.densefn')}</style>\n{rest}\n"
 
 
+def room(*lines: str) -> float:
+    """The width that lines of text need: letters of 13 pixels are 7.6 wide on average at most."""
+    return 7.6 * max(map(len, lines))
+
+
 def box(x: float, y: float, width: float, height: float, name: str) -> str:
     """A rectangle of a class."""
     return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5"/>'

@@ -16,6 +16,7 @@ from densefn.training.folder import CURVES, REPORT
 MOST_PANELS = 24
 
 _STYLE = """\
+@media (max-width: 40rem) { .densefn th[scope=row] { overflow-wrap: anywhere; } }
 .panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 .key { list-style: none; padding: .4rem 0; margin: .5rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem;
   position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); font-size: .9rem; }
