@@ -1,4 +1,4 @@
-"""How a notebook shows a layer: the layers in it, with their parameters as far as no input shape is needed."""
+"""The table that a notebook shows for a layer: the layers in it and their parameters."""
 
 import html
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from densefn.param import Param
 
 
 def shown(layer: Any) -> str:
-    """The table of a layer or a model as HTML; an axis whose size depends on the input has its name instead.
+    """The table of a layer as HTML. A size that depends on the input is given as the axis's name, such as `in`.
 
     Args:
       layer: a `densefn.layer.Layer`.

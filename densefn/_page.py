@@ -1,6 +1,6 @@
-"""The frame of a web page that needs no other file, with the styles that explanations and reports share.
+"""The HTML frame and the styles that explanations and reports share.
 
-All styles apply inside `.densefn` only, so that a notebook can show the same content between its own cells.
+All styles apply inside `.densefn` only, so a notebook can show the same content without changes to its own cells.
 """
 
 import html
@@ -32,9 +32,9 @@ table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; } td { max-width: 22rem; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media (max-width: 40rem) { th[scope=row] { white-space: normal; min-width: 6rem; } }
 pre { background: var(--soft); padding: .7rem .9rem; border-radius: 6px; overflow-x: auto; font-size: .85rem; }
 }
+@media (max-width: 40rem) { .densefn th[scope=row] { white-space: normal; min-width: 6rem; } }
 """
 
 
@@ -42,10 +42,10 @@ def page(title: str, content: str, width: str, style: str = "") -> str:
     """A whole page.
 
     Args:
-      title: as text.
+      title: plain text.
       content: HTML.
-      width: the widest that the page becomes, a length of CSS.
-      style: rules that this page has beside the shared ones.
+      width: the maximum width, as a CSS length.
+      style: further CSS rules.
     """
     return f"""<!doctype html>
 <html lang="en" class="densefn">
@@ -65,16 +65,16 @@ def page(title: str, content: str, width: str, style: str = "") -> str:
 
 
 def fragment(content: str, style: str = "") -> str:
-    """The content with its styles, for a page that is there already, such as a notebook."""
+    """The content with its styles, to insert into another page such as a notebook."""
     return f'<div class="densefn">\n<style>\n{SCHEME}{_STYLE}{style}</style>\n{content}\n</div>\n'
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table that scrolls where it is too wide.
+    """A table, which scrolls if it is too wide.
 
     Args:
-      head: the headings, as text; a heading stands to the right where the cells below it do.
-      body: rows of cells, at least one: HTML elements made by `cell` and `heading`.
+      head: the headings as plain text. They align as the cells of the first row do.
+      body: at least one row of cells, made by `cell` and `heading`.
     """
     columns = zip(head, body[0], strict=True)
     headings = "".join(f'<th scope="col"{NUMBER * (NUMBER in it)}>{html.escape(name)}</th>' for name, it in columns)
@@ -88,5 +88,5 @@ def heading(text: str) -> str:
 
 
 def cell(text: str, *, number: bool = False) -> str:
-    """A cell of text; a number stands to the right."""
+    """A cell of plain text; numbers are aligned to the right."""
     return f"<td{NUMBER * number}>{html.escape(text)}</td>"

@@ -115,7 +115,7 @@ class Layer(Value):
         return type(self).__name__
 
     def _repr_html_(self) -> str:
-        """The layer in a notebook: the layers in it and their parameters. `densefn.explain` says more."""
+        """The layer as a table for a notebook; `densefn.explain` says more."""
         return _notebook.shown(self)
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:

@@ -248,7 +248,7 @@ class TestPictures:
         values = np.linspace(-reach, reach, 20001)
         weights = np.array([found.at(value) for value in values])
         assert np.sqrt(np.average(values**2, weights=weights)) == pytest.approx(found.deviation, rel=1e-3)
-        assert f"{found.deviation:.4g}" in density.drawn(found)
+        assert f"{found.deviation:.4g}" in density.draw(found)
 
     def test_what_is_constant_or_a_function_has_no_density(self):
         for initializer in ("zeros", "identity", "orthogonal", initializers.Constant(2.0), np.ones):

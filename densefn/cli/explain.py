@@ -1,4 +1,4 @@
-"""densefn explain: what a layer or a model does."""
+"""densefn explain: the explanation of a layer or a model."""
 
 import argparse
 import tomllib
@@ -18,9 +18,9 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "explain",
-        help="say what a layer or a model does",
-        description="Say what a layer or a model does: equation, initial values, counts, cost, gradients, an example. "
-        "Name a Dense by its arguments, or a model by --config or --run.",
+        help="explain a layer or a model",
+        description="Explain a layer or a model: equation, initial values, gradients, an example, counts, cost. "
+        "Give the arguments of a Dense, or a model by --config or --run.",
         epilog="example: densefn explain --units 25600 --no-bias --input-shape 32,100",
         allow_abbrev=False,
     )
@@ -56,7 +56,7 @@ def _flag(name: str) -> str:
 
 
 def _where(path: Sequence[str | int]) -> str:
-    """The flag of an argument, and what in its value is meant."""
+    """The flag of an argument, then the path inside its value."""
     return f"{_flag(str(path[0]))}{'.' if path[1:] else ''}{dotted(path[1:])}: " if path else ""
 
 
@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
-    """The layer that is to be explained, and the shape of its input."""
+    """The layer to explain, and the shape of its input."""
     given = {name: getattr(arguments, name) for name in (*_dense_flags(), "use_bias")}
     given = {name: text for name, text in given.items() if text is not None}
     sources = [*map(_flag, given)][:1] + [flag for flag in ("--config", "--run") if getattr(arguments, flag[2:])]
@@ -120,7 +120,7 @@ def _shape(text: str) -> Shape:
 
 
 def _value(text: Any) -> Any:
-    """A TOML value; what is none is a name."""
+    """A TOML value; a text that is not TOML is a name."""
     try:
         return tomllib.loads(f"value = {text}")["value"] if isinstance(text, str) else text
     except tomllib.TOMLDecodeError:

@@ -1,4 +1,4 @@
-"""densefn report: runs compared in a web page."""
+"""densefn report: a web page that shows one run or compares several."""
 
 import argparse
 from pathlib import Path
@@ -11,14 +11,14 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="compare runs in a web page",
-        description="Compare runs in a web page that needs no other file: final figures, what differs in the configs, "
-        "curves, confusion or residuals, gradient norms and histograms of weights and outputs by layer.",
+        help="show one run or compare several, as a web page",
+        description="Write a web page that shows one run or compares several: final metrics, differences between the "
+        "configs, curves, confusion matrix or residuals, gradient norms, and histograms of weights and layer outputs.",
         epilog="example: densefn report runs/digits-* -o comparison.html",
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
-    add_output(parser, "the page (default: report.html, of one run in its folder, of several in the current one)")
+    add_output(parser, "the page (default: report.html, in the folder of a single run, else in the current folder)")
     parser.set_defaults(command=_run)
 
 

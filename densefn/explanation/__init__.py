@@ -1,8 +1,8 @@
-"""`explain`: what a layer does, in words, numbers and pictures.
+"""`explain` describes a layer in words, numbers and pictures.
 
-`analysis` puts the explanation together: `layers` describes each layer of a model, with `formulas`, `density`, `cost`,
-`machines` and `example`. `facts` is the result as plain data. `document` arranges it, and `text` and `page` render it;
-`mathml` and the modules that draw (`picture`, `flow`, `diagram`, `roofline`) serve the page.
+`analysis` makes an explanation. It asks `layers` for a description of each layer in the model, which uses `formulas`,
+`density`, `cost` and `example`, and `machines` for rooflines. The result is plain data, `facts`. `document` arranges it
+in sections, which `text` and `page` render. `mathml`, `picture`, `flow`, `diagram` and `roofline` belong to the page.
 """
 
 from typing import TYPE_CHECKING
@@ -22,21 +22,21 @@ def explain(layer: Layer, input_shape: InputShape, *, machine: "str | Machine | 
     Args:
       layer: a layer or a model, or a function of one array.
       input_shape: such as `(32, 100)`, or `(None, 100)` for figures of one example.
-      machine: whose roofline bounds the time: `"a100"`, `"h100"`, `"tpu-v5e"`, FLOP/s and bytes/s such as
-        `"2e12,50e9"`, or a `densefn.explanation.machines.Machine`. None lists those with a name. Nothing is measured.
+      machine: the machine of the roofline: `"a100"`, `"h100"`, `"tpu-v5e"`, FLOP/s and bytes/s such as
+        `"2e12,50e9"`, or a `densefn.explanation.machines.Machine`. None lists all with a name. Nothing is measured.
 
     Returns:
       An explanation that prints as text, is a page in a notebook, and has its facts as attributes.
 
     Raises:
-      ValueError: if the layer does not take such an input, or an initializer or constraint does not fit a parameter.
-      TypeError: if it is no layer.
+      ValueError: if the layer does not accept the shape, or an initializer or constraint does not fit a parameter.
+      TypeError: if it is not a layer.
 
     >>> from densefn import Dense
     >>> explain(Dense(10 * 10 * 256, use_bias=False), (32, 100)).cost.forward_flops
     163840000.0
     """
-    # Loaded by those who ask, so that `import densefn` stays quick.
+    # Imported here so that `import densefn` stays fast.
     from densefn.explanation.analysis import analyze
 
     layer = as_layer(layer)

@@ -1,4 +1,4 @@
-"""The whole explanation of a layer: its parts, its totals, and what XLA makes of it."""
+"""Analyzes a layer: its parts, their totals, and the program that XLA compiles for it."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ from densefn.summary import summary
 
 
 class Explanation(Facts):
-    """The facts, which print as text, and are a page in a notebook."""
+    """The facts about a layer. They print as text, and a notebook shows them as a page."""
 
     def __str__(self) -> str:
         return text(self)
@@ -30,7 +30,7 @@ _MOST = 2**40
 
 
 def analyze(layer: Layer, shape: Shape, machine: str | Machine | None) -> Explanation:
-    """Explains a layer for inputs of a shape that was checked."""
+    """Analyzes a layer for inputs of a valid shape."""
     machines = find(machine)
     _check(layer, sizes(shape))
     found = tuple(parts(layer, shape, Place()))
@@ -58,7 +58,7 @@ def _bytes(leaves: list[Any]) -> int:
 
 
 def _check(layer: Layer, shape: tuple[int, ...]) -> None:
-    """Checks that the layer can be computed with, without doing it."""
+    """Checks, without computing, that the layer can be initialized, applied and projected."""
     counts = [math.prod(shape), *(p.count for p in jax.tree.leaves(layer.declare(shape)))]
     if max(counts) > _MOST or math.prod(sizes(layer.output_shape(shape))) > _MOST:
         raise ValueError(f"{layer!r}: expected arrays of at most 2^40 entries, got more for an input {shape}")

@@ -1,8 +1,8 @@
-"""The cost of a layer: operations, bytes moved, and what XLA makes of it.
+"""The cost of a layer: operations, bytes moved, and XLA's own counts.
 
-A multiplication and an addition are two operations, as everywhere. The operations of activations and penalties are
-those that XLA counts for them alone. Bytes are those of a processor that computes product and epilogue one after the
-other: the product reads its operands and writes its result, and a pass for bias and activation reads and writes that.
+A multiplication is one operation, and so is an addition. XLA counts the operations of activations and penalties. Bytes
+assume two passes over memory: the product reads its operands and writes its result, and the epilogue (bias and
+activation) reads the result and writes it again.
 """
 
 import re
@@ -25,10 +25,10 @@ class Cost:
     """Operations and bytes of a forward and of a backward pass.
 
     Attributes:
-      forward_flops: operations from input to output.
-      backward_flops: operations from the output's gradient to those of the parameters and of the input.
-      forward_bytes: read and written on the way forward.
-      backward_bytes: read and written on the way back.
+      forward_flops: operations of the forward pass.
+      backward_flops: operations of the backward pass, to the gradients of parameters and input.
+      forward_bytes: bytes read and written by the forward pass.
+      backward_bytes: bytes read and written by the backward pass.
     """
 
     forward_flops: float = 0.0
@@ -45,16 +45,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What XLA makes of a function on this machine, after optimization.
+    """What XLA reports of a function that it compiled and optimized for this machine.
 
-    The body of a loop, as of a `Repeat`, is counted once, however often it runs.
+    The body of a loop, such as that of `Repeat`, is counted once.
 
     Attributes:
-      platform: for which it compiled.
-      dots: products of matrices.
-      fusions: loops into which other operations were fused.
-      flops: its own count of operations.
-      bytes: its own count of bytes read and written.
+      platform: such as `"cpu"`.
+      dots: the number of matrix products.
+      fusions: the number of fused loops.
+      flops: XLA's count of operations.
+      bytes: XLA's count of bytes read and written.
     """
 
     platform: str
@@ -65,7 +65,7 @@ class Compiled:
 
 
 def counted(function: Callable[..., Any], *arguments: Any) -> Cost:
-    """The cost of a function and of its gradient as XLA counts it."""
+    """XLA's counts for a function and for its backward pass."""
     forward = compiled(function, *arguments)
     both = compiled(there_and_back(function), *with_cotangent(function, *arguments))
     back = (max(both.flops - forward.flops, 0.0), max(both.bytes - forward.bytes, 0.0))
@@ -73,7 +73,7 @@ def counted(function: Callable[..., Any], *arguments: Any) -> Cost:
 
 
 def there_and_back(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that gives the result and the gradients of all arguments, for a gradient of the result."""
+    """The function that maps a cotangent and the arguments to the result and the gradients of all arguments."""
 
     def both(cotangent: Any, *arguments: Any) -> Any:
         result, pull = jax.vjp(function, *arguments)
@@ -83,16 +83,16 @@ def there_and_back(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_cotangent(function: Callable[..., Any], *arguments: Any) -> tuple[Any, ...]:
-    """The arguments with a gradient of the result before them."""
+    """The arguments, with a cotangent of the result before them."""
     return (jax.eval_shape(function, *arguments), *arguments)
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> Compiled:
-    """Compiles a function for arguments of these shapes, and reads what XLA says of it."""
+    """Compiles a function for arguments of these shapes, and reads XLA's analysis."""
     executable = jax.jit(function).lower(*arguments).compile()
     text = executable.as_text() or ""
     analysis = executable.cost_analysis() or {}
-    # On some platforms a product is a call of a library.
+    # On some platforms a product is a call to a library.
     dots = re.findall(r" dot\(|custom_call_target=\"[^\"]*(?:gemm|matmul)", text)
     fusions = re.findall(r" fusion\(", text)
     flops, moved = analysis.get("flops", 0.0), analysis.get("bytes accessed", 0.0)
@@ -110,10 +110,10 @@ def product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ..
     """The cost of a product and of its epilogue.
 
     Args:
-      layer: which has activation, bias and regularizers.
-      shape: of the input.
+      layer: the layer.
+      shape: the shape of its input.
       y: the shape of the product.
-      flops: of the product.
+      flops: the operations of the product.
     """
     params, x = abstract(layer, shape)
     item, wide = jnp.dtype(layer.policy.compute_dtype).itemsize, layer.policy.accumulator_dtype.itemsize

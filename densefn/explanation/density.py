@@ -1,4 +1,4 @@
-"""The density that a parameter's initial values are drawn from."""
+"""The probability density of a parameter's initial values."""
 
 import math
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from densefn.initializers import TRUNCATED_STDDEV, ByFans, RandomNormal, RandomU
 
 @dataclass(frozen=True)
 class Density:
-    """A uniform distribution, or a normal one that may be cut off.
+    """A uniform or a normal distribution; the normal one may be truncated.
 
     Attributes:
-      parameter: the name of the parameter that it is for.
-      low: below it nothing is drawn; None for a normal distribution that is not cut off.
-      high: above it nothing is drawn; None likewise.
-      mean: of the distribution.
-      deviation: its standard deviation, after it is cut off.
-      sigma: that of the normal distribution before it is cut off; None for a uniform one.
+      parameter: the parameter's name.
+      low: the lower bound; None for a normal distribution that is not truncated.
+      high: the upper bound; None for a normal distribution that is not truncated.
+      mean: the mean.
+      deviation: the standard deviation, after truncation.
+      sigma: the standard deviation before truncation; None for a uniform distribution.
     """
 
     parameter: str
@@ -32,13 +32,13 @@ class Density:
     sigma: float | None
 
     def at(self, value: float) -> float:
-        """The density at a value between the bounds, relative to its maximum."""
+        """The density at a value between the bounds, divided by its maximum."""
         return 1.0 if self.sigma is None else math.exp(-(((value - self.mean) / self.sigma) ** 2) / 2)
 
 
 @singledispatch
 def density(initializer: Any, name: str, fans: Fans) -> Density | None:
-    """The density of an initializer for a parameter's name and fans; None where there is none, as of a constant."""
+    """The density of an initializer for these fans; None for constants, functions and orthogonal matrices."""
     del initializer, name, fans
 
 
@@ -72,8 +72,8 @@ def _(initializer: Arranged, name: str, fans: Fans) -> Density | None:
     return density(initializer.initializer, name, fans)
 
 
-def drawn(density: Density) -> str:
-    """Draws the density, with lines at the mean and one standard deviation from it."""
+def draw(density: Density) -> str:
+    """Draws the density, with lines at the mean and at one standard deviation on either side."""
     width, top, bottom = 340.0, 22.0, 112.0
     reach = 3.5 * (density.sigma or density.deviation) if density.low is None else 1.2 * (density.mean - density.low)
     left, scale = density.mean - reach, (width - 20) / (2 * reach)

@@ -9,10 +9,10 @@ from densefn.summary import Row, Summary
 
 _WIDTH, _HIGH, _GAP, _INDENT, _TOP = 340.0, 40.0, 16.0, 10.0, 20.0
 _LETTERS = 44
-"""That fit into a box."""
+"""The most letters that fit into a box."""
 
 
-def drawn(model: Summary) -> str:
+def draw(model: Summary) -> str:
     """Draws a model as SVG from its summary."""
     elements, y = [svg.text(14, 14, f"input [{dims(model.input_shape)}]", "x")], 22.0
     for element, bottom in _rows(model.rows, y):
@@ -22,7 +22,7 @@ def drawn(model: Summary) -> str:
 
 
 def _rows(rows: Sequence[Row], y: float) -> Iterator[tuple[str, float]]:
-    """The elements, each with the height at which the next may begin."""
+    """The elements, each with the y coordinate below it."""
     while rows:
         row, *rest = rows
         inside = next((number for number, each in enumerate(rest) if each.depth <= row.depth), len(rest))

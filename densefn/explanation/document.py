@@ -11,14 +11,14 @@ from densefn.summary import Summary
 
 @dataclass(frozen=True)
 class Formulas:
-    """Formulas, one a line."""
+    """One formula per line."""
 
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a header; the first column is text, the others are numbers or short."""
+    """Rows of cells under a header. The first column is text."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -26,14 +26,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Flow:
-    """The flow of values and gradients through a layer. Pages draw it; its formulas are in the text as well."""
+    """The flow of values and gradients through a layer. Only pages draw it; the formulas beside it say the same."""
 
     product: Product
 
 
 @dataclass(frozen=True)
 class Rooflines:
-    """The rooflines of machines. Pages draw them; the table beside them is in the text as well."""
+    """The rooflines of machines. Only pages draw them; the table beside them says the same."""
 
     machines: tuple[Roofline, ...]
     intensity: float
@@ -44,7 +44,7 @@ Block = str | Formulas | Table | Product | Density | Flow | Example | Summary | 
 
 @dataclass(frozen=True)
 class Section:
-    """A title, which may be code, and what it has."""
+    """A title, which may be code, and its blocks."""
 
     title: str
     blocks: tuple[Block, ...]

@@ -1,4 +1,4 @@
-"""A small layer with its numbers, to be checked by hand."""
+"""A small layer with numbers to check by hand."""
 
 from dataclasses import replace
 
@@ -12,9 +12,9 @@ from densefn.explanation.facts import Example
 
 
 def example(layer: Dense) -> Example | None:
-    """A layer of 3 inputs and 2 units with the same activation, applied to two rows of small whole numbers.
+    """The numbers of a layer with the same activation, 3 inputs, 2 units and two rows of small whole numbers.
 
-    There is none for a user's function, or for an activation over another axis: it may not fit so small a layer.
+    None for a user's function and for an activation over another axis, which may not accept such small arrays.
     """
     written = dict(layer.activation.arguments) if isinstance(layer.activation, activations.Activation) else {}
     if activations.name_of(layer.activation) is None or written.get("axis", -1) != -1:

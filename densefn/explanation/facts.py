@@ -20,14 +20,14 @@ class Parameter:
     """One parameter.
 
     Attributes:
-      name: under which it is kept.
-      shape: of one repetition.
-      count: the number of its entries, in all repetitions.
-      bytes: in all repetitions.
-      initial: the formula of its initial value.
+      name: its key in the parameters.
+      shape: its shape.
+      count: the number of its entries, summed over the repetitions of `Repeat`.
+      bytes: the bytes of those entries.
+      initial: the formula of its initial values.
       penalty: the formula of its regularizer, or None.
       constraint: the formula of its constraint, or None.
-      density: that the initial values are drawn from; None where they are constant or of another distribution.
+      density: the density of its initial values, if they are uniform or normal.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Product:
     """The product of a dense layer: `z = x @ kernel + bias`, `y = activation(z)`.
 
     Attributes:
-      input_shape: of x; None where any number will do.
+      input_shape: the shape of x; None for an axis of any size.
       units: the number of columns of the kernel.
-      bias: whether one is added.
-      activation: its name.
-      output_shape: of y.
+      bias: whether a bias is added.
+      activation: the activation's name.
+      output_shape: the shape of y.
     """
 
     input_shape: Shape
@@ -65,25 +65,25 @@ class Product:
 
     @property
     def rows(self) -> int | None:
-        """The rows of x as one matrix; None for any number."""
+        """The number of rows of x as one matrix; None for any number."""
         lead = self.input_shape[:-1]
         return None if None in lead else math.prod(n or 0 for n in lead)
 
     @property
     def sheet_rows(self) -> int | None:
-        """The rows of each matrix in x; None for any number."""
+        """The number of rows of each matrix in x; None for any number."""
         return self.input_shape[-2] if len(self.input_shape) > 1 else 1
 
     @property
     def sheets(self) -> int | None:
-        """The number of matrices in x, which is 1 up to rank 2; None for any number."""
+        """The number of matrices in x, 1 up to rank 2; None for any number."""
         lead = self.input_shape[:-2]
         return None if None in lead else math.prod(n or 0 for n in lead)
 
 
 @dataclass(frozen=True)
 class Example:
-    """A small layer's numbers, to be checked by hand: `y = activation(x @ kernel + bias)`."""
+    """The numbers of a small layer, to check by hand: `y = activation(x @ kernel + bias)`."""
 
     x: tuple[tuple[float, ...], ...]
     kernel: tuple[tuple[float, ...], ...]
@@ -97,22 +97,22 @@ class Part:
     """One layer of a model.
 
     Attributes:
-      path: the names that lead to it, joined by `/`; empty for the model itself.
-      layer: as it prints.
-      times: how often it stands there, by `Repeat`.
-      input_shape: None where any number will do.
-      output_shape: None where any number will do.
-      output_bytes: of the outputs of all its repetitions, with 1 in the place of None.
-      equation: what it computes, with shapes.
-      parameters: its own.
-      cost: of all its repetitions, for a batch with 1 in the place of None.
-      remarks: sentences about it.
-      activation: the formula of its activation, or None for the identity or a function without a formula.
-      activity: the formula of the penalty of its output, or None.
-      gradients: their equations, with shapes.
-      product: its product of matrices, if it is one.
-      example: of a `Dense` whose activation has a name.
-      operands: the dtype of the operands of its product.
+      path: its place in the parameters, such as `"1/0"`; empty for the model itself.
+      layer: its repr.
+      times: how often `Repeat` repeats it.
+      input_shape: the shape of its input; None for an axis of any size.
+      output_shape: the shape of its output; None for an axis of any size.
+      output_bytes: the bytes of the outputs of all repetitions, with N = 1.
+      equation: its equation, with shapes.
+      parameters: its parameters.
+      cost: the cost of all repetitions, with N = 1.
+      remarks: further sentences.
+      activation: the formula of its activation; None for the identity and for functions without a formula.
+      activity: the formula of its activity penalty, or None.
+      gradients: the equations of its gradients, with shapes.
+      product: the product of a `Dense` with a plain kernel, else None.
+      example: the example of a `Dense` whose activation has a name, else None.
+      operands: the dtype in which its product multiplies.
     """
 
     path: str
@@ -135,7 +135,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes: of the parameters, of their gradients, of Adam's two moments, and of input and outputs of all layers."""
+    """Bytes of the parameters, of their gradients, of Adam's two moments, and of the activations.
+
+    The activations are the input and the outputs of all layers.
+    """
 
     parameters: int
     gradients: int
@@ -145,21 +148,21 @@ class Memory:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is found out of a layer or a model.
+    """What an explanation says of a layer or a model.
 
     Attributes:
-      layer: as it prints.
-      input_shape: None where any number will do.
-      output_shape: None where any number will do.
+      layer: its repr.
+      input_shape: the shape of its input; None for an axis of any size.
+      output_shape: the shape of its output; None for an axis of any size.
       count: the number of parameters.
-      frozen: the number of those that training does not change.
+      frozen: the number of parameters that training does not change.
       parts: one for each layer.
-      cost: of all parts.
-      memory: in bytes.
-      forward: what XLA makes of the forward pass.
-      training: what XLA makes of forward and backward pass together.
-      model: the layers with their outputs and counts.
-      rooflines: what bounds the forward pass on machines with stated peaks.
+      cost: the cost of all parts.
+      memory: the bytes of a training step.
+      forward: XLA's report on the forward pass.
+      training: XLA's report on the forward and the backward pass together.
+      model: the table of layers.
+      rooflines: one for each machine.
     """
 
     layer: str
@@ -177,5 +180,5 @@ class Facts:
 
     @property
     def intensity(self) -> float:
-        """Operations for each byte moved, forward."""
+        """The FLOPs per byte of the forward pass."""
         return self.cost.forward_flops / max(self.cost.forward_bytes, 1)

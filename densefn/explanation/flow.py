@@ -6,7 +6,7 @@ from densefn.explanation.facts import Product, dims
 _LEFT, _STEP, _ASIDE = 4.0, 56.0, 18.0
 
 
-def drawn(product: Product) -> str:
+def draw(product: Product) -> str:
     """Draws the flow as SVG, with the shape of each array at its place."""
     kernel, lead = dims((product.inner, product.units)), product.input_shape[:-1]
     arrays = [("x", dims(product.input_shape)), ("y", dims(product.output_shape))]

@@ -1,4 +1,4 @@
-"""The forms in which an explanation is written, by name."""
+"""The formats of an explanation, by name."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from densefn.explanation.text import markdown, text
 
 
 def as_json(explanation: Facts) -> str:
-    """Writes the facts as JSON: the attributes of `Facts` under their names."""
+    """Writes the attributes of `Facts` as JSON."""
     return json.dumps(dataclasses.asdict(explanation), indent=2, allow_nan=False) + "\n"
 
 

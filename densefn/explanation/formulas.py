@@ -1,4 +1,4 @@
-"""The formulas of activations; those of initializers, regularizers and constraints are methods of theirs."""
+"""The formulas of activations. Initializers, regularizers and constraints state their own."""
 
 import inspect
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def defined(given: AnyActivation | None) -> str | None:
 
 
 def through(given: AnyActivation | None, shape: str) -> Iterator[str]:
-    """The gradient `g` of the loss with respect to `z`, an array of this shape, from that with respect to `y`."""
+    """The formulas of `g = dL/dz`, an array of this shape, for `y = activation(z)`."""
     name = name_of(given)
     if name == "linear":
         yield f"g[{shape}] = dL/dy"
@@ -110,7 +110,7 @@ def through(given: AnyActivation | None, shape: str) -> Iterator[str]:
 
 
 def applied(function: Any, w: str) -> str:
-    """The formula of a regularizer's penalty or a constraint's projection of `w`; a function has its name alone.
+    """The formula of a regularizer's penalty or a constraint's projection of `w`; of a function, its name.
 
     >>> from densefn.constraints import NonNeg
     >>> applied(NonNeg(), "kernel"), applied(abs, "kernel")

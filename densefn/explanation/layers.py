@@ -1,6 +1,7 @@
-"""The parts of an explanation: one for each layer of a model.
+"""Describes each layer of a model.
 
-A layer that is registered here is explained in its own terms, any other by its parameters and by what XLA counts.
+`Dense`, `Einsum`, `Function` and `Residual` have descriptions here. Any other layer is described by its parameters and
+by XLA's counts.
 """
 
 import math
@@ -29,7 +30,7 @@ from densefn.param import Param, name_of
 
 
 class Place(NamedTuple):
-    """Where a layer stands in a model: its path, how often, and the dtype of what it is given."""
+    """The place of a layer in a model: its path, its repetitions, and the dtype of its input."""
 
     path: str = ""
     times: int = 1
@@ -37,7 +38,7 @@ class Place(NamedTuple):
 
 
 def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """The parts of a layer: those of the layers in it, then its own."""
+    """The parts of the layers in a layer, then its own."""
     dtype = place.dtype
     for name, times, inner, inner_shape in layer.inner(shape):
         path = f"{place.path}/{name or ''}".strip("/")
@@ -48,7 +49,7 @@ def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
 
 @singledispatch
 def own(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """What a layer computes beside the layers in it; one that is not known here has a cost that XLA tells."""
+    """The part of a layer itself, without the layers in it. XLA counts the cost of an unknown layer."""
     if not layer.inner(shape):
         yield _counted(layer, shape, place, f"{type(layer).__name__}(x[{dims(shape)}])")
 
@@ -65,7 +66,7 @@ def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
     remark = "f stands for the layers inside. The gradient of x is dL/dy plus the gradient through f."
     count = math.prod(sizes(shape))
     size = count * jnp.dtype(place.dtype).itemsize
-    # Forward, two arrays are read and one is written; back, two gradients of the input are added.
+    # Forward, the sum reads two arrays and writes one. Backward, so does the sum of two gradients of x.
     sum_ = _part(Function("linear"), shape, place, equation, Cost(count, count, 3 * size, 3 * size), remarks=(remark,))
     yield replace(sum_, layer="x + ...")
 
@@ -147,7 +148,7 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
 
 
 def _formed(layer: Dense | Einsum, shape: Shape, place: Place, product: str) -> Part:
-    """A layer whose kernel has a form: what the form says of it, and what XLA counts."""
+    """The part of a layer whose kernel has a form, by the form's formula and XLA's counts."""
     name, bias = formulas.name_of(layer.activation), " + bias" if layer.use_bias else ""
     expression = f"{product}{bias}" if name == "linear" else f"{name}({product}{bias})"
     formula = f"W = {forms.get(layer.kernel_form).formula}. This matrix is never formed."
@@ -195,7 +196,7 @@ def _parameter(name: str, p: Param, times: int) -> Parameter:
 
 
 def sizes(shape: InputShape) -> tuple[int, ...]:
-    """A shape of numbers: one example where any number will do."""
+    """The shape with N = 1."""
     return tuple(1 if n is None else n for n in shape)
 
 

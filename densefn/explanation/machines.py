@@ -1,7 +1,7 @@
-"""Machines by their stated peaks, and the least time that a cost takes on them.
+"""Machines with stated peaks, and the least time of a pass on them.
 
-A pass can be no faster than its operations at the peak and than its bytes at the bandwidth: the roofline model of
-Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore architectures", 2009.
+A pass takes at least operations / peak, and at least bytes / bandwidth. This is the roofline model of Williams,
+Waterman and Patterson, "Roofline: an insightful visual performance model for multicore architectures", 2009.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from densefn.explanation.cost import Cost
 
 @dataclass(frozen=True)
 class Machine:
-    """A processor's peaks, as stated: nothing is measured.
+    """The stated peaks of a processor. Nothing is measured.
 
     Args:
-      name: as it is shown.
-      flops: operations per second at most, for products of float32 arrays.
-      bandwidth: bytes per second at most, between processor and memory.
-      narrow_flops: operations per second for products of bfloat16 and float16 arrays; None for those of float32.
+      name: the name to show.
+      flops: the peak for products of float32 arrays, in operations per second.
+      bandwidth: the peak between processor and memory, in bytes per second.
+      narrow_flops: the peak for products of bfloat16 and float16 arrays; None for the same as float32.
     """
 
     name: str
@@ -27,16 +27,20 @@ class Machine:
     narrow_flops: float | None = None
 
     def peak(self, operands: str) -> float:
-        """Operations per second for operands of a dtype."""
+        """The peak for operands of a dtype, in operations per second."""
         narrow = operands in ("bfloat16", "float16") and self.narrow_flops is not None
         return self.narrow_flops if narrow and self.narrow_flops else self.flops
 
     def ridge(self, operands: str) -> float:
-        """The FLOPs per byte at which a pass stops to be bound by memory."""
+        """The FLOPs per byte above which compute is the bound."""
         return self.peak(operands) / self.bandwidth
 
     def roofline(self, parts: Sequence[tuple[Cost, str]]) -> "Roofline":
-        """What bounds a model here, from the cost and the dtype of the operands of each part."""
+        """The bounds of a model here.
+
+        Args:
+          parts: the cost of each part, and the dtype of its operands.
+        """
         forward = back = busy = moving = most = 0.0
         ridge = self.ridge("float32")
         for cost, operands in parts:
@@ -51,14 +55,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Roofline:
-    """What bounds a forward pass on a machine, and the least time of a pass.
+    """The bounds of a model on a machine.
 
     Attributes:
-      machine: with its stated peaks.
-      ridge: the FLOPs per byte above which compute bounds a pass, for the operands of the largest product.
-      bound: "memory" or "compute", for the forward pass.
-      forward_seconds: of a forward pass, at least.
-      training_seconds: of a forward and a backward pass, at least.
+      machine: the machine.
+      ridge: the FLOPs per byte above which compute is the bound, for the dtype of the largest product.
+      bound: "memory" or "compute", the bound of the forward pass.
+      forward_seconds: the least time of a forward pass.
+      training_seconds: the least time of a forward and a backward pass.
     """
 
     machine: Machine
@@ -68,8 +72,8 @@ class Roofline:
     training_seconds: float
 
 
-# From the manufacturers' data sheets, without sparsity. For float32 those of TensorFloat-32 and of bfloat16 passes,
-# which XLA uses on these machines by default.
+# From the manufacturers' data sheets, without sparsity. By default, XLA multiplies float32 arrays as TensorFloat-32 on
+# these GPUs and as bfloat16 on TPUs, so `flops` is the peak of those.
 MACHINES = {
     "a100": Machine("NVIDIA A100 SXM 80 GB", 156e12, 2.039e12, 312e12),
     "h100": Machine("NVIDIA H100 SXM", 494.7e12, 3.35e12, 989.4e12),
@@ -78,13 +82,13 @@ MACHINES = {
 
 
 def find(given: "str | Machine | None") -> tuple[Machine, ...]:
-    """The machines that an argument names.
+    """Finds the machines that an argument names.
 
     Args:
       given: a machine; a name; FLOP/s and bytes/s such as `"2e12,50e9"`; or None for all that have a name.
 
     Raises:
-      ValueError: for another text.
+      ValueError: for any other text.
 
     >>> find("2e12,50e9")[0].ridge("float32")
     40.0

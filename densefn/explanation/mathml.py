@@ -1,8 +1,7 @@
-"""MathML of the formulas that the text shows, so that page and text cannot differ.
+"""Converts the formulas of the text to MathML, so that page and text cannot differ.
 
-A formula is parsed as Python after a few marks of mathematics are replaced: `z^2`, `|z|`, `x^T`, `dL/dx`, `tanh'(z)`.
-An index is a shape: `x[32, 100]` becomes an x with a small 32 x 100. Words after a formula stay words, and a text that
-is no formula has no MathML.
+A formula is parsed as Python, after notation that Python lacks is replaced: `z^2`, `|z|`, `x^T`, `dL/dx`, `tanh'(z)`.
+Brackets hold a shape: `x[32, 100]` becomes an x with the subscript 32 x 100. Words after a formula remain words.
 """
 
 import ast
@@ -15,18 +14,18 @@ _GREEK = {"Phi": "Φ", "tau": "τ"}
 _MINUS, _TIMES, _PRIME = "\u2212", "\u00d7", "\u2032"
 _SIGNS = {ast.Add: "+", ast.Sub: _MINUS, ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥"}
 _PRODUCTS = {ast.Mult: "<mo>·</mo>", ast.MatMult: '<mspace width="0.2em"/>'}
-# How tightly an operator binds its operands; a looser one inside it needs parentheses.
+# Precedence: an operand with a lower one than its operator needs parentheses.
 _BINDING = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.MatMult: 2, ast.Pow: 3}
 
 
 def mathml(formula: str) -> str | None:
-    """Writes a formula as MathML; None if it is not one.
+    """Converts a formula to MathML; None if the text is not a formula.
 
     Args:
       formula: such as `"y[N, 2] = x[N, 3] @ kernel[3, 2]"`.
 
     Returns:
-      A `math` element, whose symbols and numbers are those of the formula.
+      A `math` element.
 
     >>> mathml("z^2 / 4").partition(">")[2]
     '<mfrac><msup><mi>z</mi><mn>2</mn></msup><mn>4</mn></mfrac></math>'
@@ -38,7 +37,7 @@ def mathml(formula: str) -> str | None:
 
 
 def assigned(name: str, rows: Iterable[Iterable[float]]) -> str:
-    """The MathML of a matrix under its name."""
+    """The MathML of `name = matrix`."""
     cells = ("".join(f"<mtd>{_number(entry)}</mtd>" for entry in row) for row in rows)
     table = f"<mtable>{''.join(f'<mtr>{row}</mtr>' for row in cells)}</mtable>"
     return f"{_OPENING}{_name(name)}{_operator('=')}<mrow>{_operator('[')}{table}{_operator(']')}</mrow></math>"
@@ -50,7 +49,7 @@ def _number(value: float) -> str:
 
 
 def _marked(formula: str) -> str:
-    """The formula with Python's marks in the place of those of mathematics."""
+    """The formula in Python's notation."""
     for found, python in (
         (r"\^T\b", ".T"),
         (r"\^", "**"),
@@ -65,7 +64,7 @@ def _marked(formula: str) -> str:
 
 
 def _statement(text: str) -> Iterator[str]:
-    """A formula, then words if there are any; or cases, each with its condition."""
+    """The MathML of cases with their conditions, or of a formula and any words after it."""
     left, equals, right = text.partition(" = ")
     if text.endswith(" elsewhere"):
         yield from (*_expression(left), _operator("=")) if equals else ()
@@ -84,7 +83,7 @@ def _statement(text: str) -> Iterator[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """What stands between the commas that are in no brackets."""
+    """The text split at commas outside brackets."""
     pieces, depth = [""], 0
     for part in re.split(r"(, |[(\[\])])", text):
         depth += (part in ("(", "[")) - (part in (")", "]"))
@@ -114,11 +113,11 @@ def _expression(text: str) -> Iterator[str]:
 
 
 def _written(node: ast.AST, text: str) -> str:  # noqa: PLR0911
-    """The MathML of a part of a formula.
+    """The MathML of a node of the syntax tree.
 
     Args:
-      node: the part.
-      text: the whole formula, for numbers as they are written in it.
+      node: the node.
+      text: the formula, from which numbers are copied as they are written.
     """
     match node:
         case ast.Constant():
@@ -154,7 +153,7 @@ def _sizes(shape: ast.AST, text: str) -> str:
 
 
 def _inside(node: ast.AST, binding: float, text: str) -> str:
-    """An operand, in parentheses if it binds less tightly than the operator around it."""
+    """An operand, in parentheses if its precedence is lower than that of the operator around it."""
     loose = isinstance(node, ast.UnaryOp) and binding > 1
     if loose or (isinstance(node, ast.BinOp) and _BINDING.get(type(node.op), 3) < binding):
         return _fenced("(", _written(node, text), ")")
@@ -162,7 +161,7 @@ def _inside(node: ast.AST, binding: float, text: str) -> str:
 
 
 def _fenced(left: str, content: str, right: str) -> str:
-    """The content in brackets, which are taller than the line only around what is."""
+    """The content in brackets, which stretch around fractions, sums and matrices only."""
     tall = "" if re.search("<(mfrac|munder|mtable)", content) else ' stretchy="false"'
     return f"<mrow><mo{tall}>{left}</mo>{content}<mo{tall}>{right}</mo></mrow>"
 
@@ -189,14 +188,14 @@ def _call(name: str, arguments: list[ast.AST], text: str) -> str:  # noqa: PLR09
 
 
 def _over(argument: ast.AST) -> str:
-    """What a sum is over, below its sign: words, or the axis that a keyword names."""
+    """The text below the sign of a sum: words, or an axis."""
     if isinstance(argument, ast.keyword):
         return _text(f"{argument.arg} {ast.unparse(argument.value)}")
     return _text(ast.literal_eval(argument))
 
 
 def _einsum(arguments: list[ast.AST], text: str) -> str:
-    """A sum over the axes that the result lacks, with the letters of the equation as indices."""
+    """An einsum as a sum over the contracted axes, with the letters of the equation as indices."""
     equation = ast.literal_eval(arguments[0])
     operands, result = equation.split("->")
     summed = dict.fromkeys(axis for axis in operands.replace(",", "").replace(".", "") if axis not in result)

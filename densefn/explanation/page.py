@@ -1,4 +1,4 @@
-"""An explanation as a web page that needs nothing else, in light and dark, on a phone as on a desk."""
+"""Renders an explanation as a web page without scripts, links or other files."""
 
 import html
 import re
@@ -29,7 +29,7 @@ def page(explanation: Facts) -> str:
 
 
 def fragment(explanation: Facts) -> str:
-    """Writes an explanation as a part of a page, such as a notebook."""
+    """Writes an explanation as a fragment of HTML, for a notebook."""
     return _page.fragment(_body(explanation), svg.STYLE + _STYLE)
 
 
@@ -37,8 +37,8 @@ def image(explanation: Facts) -> str:
     """Writes the main picture as SVG: the layers of a model, or the product of a layer."""
     products = [part.product for part in explanation.parts if part.product is not None]
     if len(explanation.model.rows) == 1 and products:
-        return svg.alone(picture.drawn(products[0]))
-    return svg.alone(diagram.drawn(explanation.model))
+        return svg.alone(picture.draw(products[0]))
+    return svg.alone(diagram.draw(explanation.model))
 
 
 def _heading(explanation: Facts) -> str:
@@ -75,27 +75,27 @@ def _(block: Table) -> str:
 
 @_block.register
 def _(block: Product) -> str:
-    return picture.drawn(block)
+    return picture.draw(block)
 
 
 @_block.register
 def _(block: Density) -> str:
-    return density.drawn(block)
+    return density.draw(block)
 
 
 @_block.register
 def _(block: Flow) -> str:
-    return flow.drawn(block.product)
+    return flow.draw(block.product)
 
 
 @_block.register
 def _(block: Summary) -> str:
-    return diagram.drawn(block)
+    return diagram.draw(block)
 
 
 @_block.register
 def _(block: Rooflines) -> str:
-    return roofline.drawn(block.machines, block.intensity)
+    return roofline.draw(block.machines, block.intensity)
 
 
 @_block.register

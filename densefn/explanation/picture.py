@@ -6,16 +6,16 @@ from densefn.explanation.facts import Product, dims
 _SPAN, _THIN, _LINE, _SHIFT, _MOST_SHEETS = 300.0, 4.0, 18.0, 5.0, 4
 
 
-def drawn(product: Product) -> str:
-    """Draws a product as SVG: kernel above y, x beside it, so that shared sides are of one length.
+def draw(product: Product) -> str:
+    """Draws a product as SVG: the kernel above y and x to the left of y, so that shared axes have the same length.
 
-    Sides are to scale; one that would be thinner than can be seen is drawn a little thicker. An input of rank 3 and
-    more is a pile of matrices, of which four are drawn at most.
+    Sides are to scale, but at least 4 pixels. An input of rank 3 or more is a stack of matrices, of which at most four
+    are drawn.
     """
     rows, sheets = product.sheet_rows or 1, min(product.sheets or _MOST_SHEETS, _MOST_SHEETS)
     scale = _SPAN / max(product.inner + product.units, product.inner + rows)
     inner, units, high = (max(_THIN, scale * size) for size in (product.inner, product.units, rows))
-    # Labels have lines of their own, so that no box can hide one.
+    # Labels have separate lines, so that no box can cover one.
     shifts = [_SHIFT * behind for behind in reversed(range(sheets))]  # the front one is drawn last
     pile = shifts[0]
     left, right = 4.0, 4.0 + inner + 12.0 + pile

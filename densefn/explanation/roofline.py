@@ -1,4 +1,4 @@
-"""The roofline of machines, and where a layer stands under it."""
+"""The rooflines of machines, with a layer's place on them."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 330.0, 12.0, 170.0
 _COLORS = ("x", "kernel", "bias", "y")
 
 
-def drawn(rooflines: Sequence[Roofline], intensity: float) -> str:
+def draw(rooflines: Sequence[Roofline], intensity: float) -> str:
     """Draws FLOP/s against FLOPs per byte, both logarithmic, with the layer's intensity as a vertical line."""
     peaks = [math.log10(it.ridge * it.machine.bandwidth) for it in rooflines]
     low, high = -1.0, max(3.0, math.ceil(math.log10(max(intensity, *(it.ridge for it in rooflines)))) + 1.0)
@@ -18,7 +18,7 @@ def drawn(rooflines: Sequence[Roofline], intensity: float) -> str:
     floor = math.floor(min(math.log10(it.machine.bandwidth) for it in rooflines)) + low
 
     def at(x: float, y: float) -> tuple[float, float]:
-        """The place of the decimal logarithms of FLOPs per byte and FLOP/s."""
+        """The point of two decimal logarithms: of FLOPs per byte, and of FLOP/s."""
         across, up = (x - low) / (high - low), (y - floor) / (top - floor)
         return _LEFT + across * (_RIGHT - _LEFT), _BOTTOM - up * (_BOTTOM - _TOP)
 

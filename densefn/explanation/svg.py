@@ -1,4 +1,4 @@
-"""The elements of SVG that pictures of an explanation are made of; their colors are classes of the page's styles."""
+"""The SVG elements of an explanation's pictures. Classes give their colors, which the page's styles define."""
 
 import html
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ STYLE = """\
 
 
 def picture(width: float, height: float, label: str, elements: Iterable[str]) -> str:
-    """A picture of this size in pixels, which shrinks where there is less room.
+    """A picture of this size in pixels; it shrinks to fit a narrower page.
 
     Args:
-      width: of the picture.
-      height: of the picture.
-      label: what it shows, for readers who do not see it.
-      elements: that it is made of.
+      width: in pixels.
+      height: in pixels.
+      label: a description for screen readers.
+      elements: its SVG elements.
     """
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
@@ -36,7 +36,7 @@ def picture(width: float, height: float, label: str, elements: Iterable[str]) ->
 
 
 def alone(drawn: str) -> str:
-    """A picture as a file of its own: with its styles, for light and dark."""
+    """A picture as a standalone file, with its styles for light and dark."""
     opening, rest = drawn.split(">", 1)
     width, height = opening.split('viewBox="0 0 ')[1].split('"')[0].split()
     size = f' class="densefn" width="{width}" height="{height}"'
@@ -44,7 +44,7 @@ def alone(drawn: str) -> str:
 
 
 def room(*lines: str) -> float:
-    """The width that lines of text need: letters of 13 pixels are 7.6 wide on average at most."""
+    """The width of the longest of some lines in pixels, at 7.6 for each letter of size 13."""
     return 7.6 * max(map(len, lines))
 
 
@@ -54,7 +54,7 @@ def box(x: float, y: float, width: float, height: float, name: str) -> str:
 
 
 def text(x: float, y: float, words: str, name: str = "") -> str:
-    """Words that begin at a point, or have their middle there if the class is `middle`."""
+    """Text that begins at a point; with the class `middle` or `end`, its middle or end is there."""
     return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}">{html.escape(words)}</text>'
 
 

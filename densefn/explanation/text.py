@@ -81,7 +81,7 @@ def _(block: Table) -> Iterator[str]:
 
 @singledispatch
 def _lines(block: Formulas) -> Iterator[str]:
-    """The lines of a block that are shown as they are."""
+    """The lines of a block in fixed-width type."""
     yield from block.lines
 
 
@@ -92,7 +92,7 @@ def _(block: Summary) -> Iterator[str]:
 
 @_lines.register
 def _(block: Product) -> Iterator[str]:
-    return drawn(block)
+    return draw(block)
 
 
 @_lines.register
@@ -126,8 +126,8 @@ def _escaped(words: str) -> str:
     return re.sub(r"[|<*_]", r"\\\g<0>", words)
 
 
-def drawn(product: Product) -> Iterator[str]:
-    """Draws the boxes of a product to scale, as nearly as characters can: a side has one at least."""
+def draw(product: Product) -> Iterator[str]:
+    """Draws the boxes of a product in characters, to scale but for rounding; a side has at least one character."""
     n, inner, units = product.rows, product.inner, product.units
     x, y = dims(product.input_shape), dims((*product.input_shape[:-1], units))
     rows = n or 1

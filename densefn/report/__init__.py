@@ -1,4 +1,4 @@
-"""The page of one or several runs: config, curves, final figures, what is inside the model, in one file."""
+"""Reports of runs: a single HTML page with metrics, curves, diagnostics, model and config."""
 
 from densefn.report.page import page as page
 from densefn.report.page import write_report as write_report

@@ -1,4 +1,4 @@
-"""The page that compares runs, with all that it needs in one file; the page of one run is the comparison of one."""
+"""The report page, a single HTML file that shows one run or compares several."""
 
 import html
 import math
@@ -12,7 +12,7 @@ from densefn.report.run import Row, Run, read_all
 from densefn.training.diagnostics import histogram
 from densefn.training.folder import CURVES, REPORT
 
-# More panels of a kind than this are too long to look through.
+# The most panels that a section shows.
 MOST_PANELS = 24
 
 _STYLE = """\
@@ -40,7 +40,7 @@ def write_report(folder: Path) -> None:
 
 
 def page(runs: Sequence[Run]) -> str:
-    """The page that compares runs."""
+    """The report of one run, or of several side by side."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared"
     body = [f"<h2>{html.escape(heading)}</h2>\n{content}" for heading, content in _sections(runs) if content]
     shows = f"<p>{html.escape(runs[0].config.get('shows', ''))}</p>" if len(runs) == 1 else _key(runs)
@@ -51,21 +51,21 @@ def page(runs: Sequence[Run]) -> str:
 def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     yield "Result", tables.final(runs)
     if len(runs) > 1:
-        yield "What differs in the configs", tables.differences(runs)
-    yield "What was made of the rows", _each([run for run in runs if run.notes], runs, _notes)
+        yield "Differences between the configs", tables.differences(runs)
+    yield "Data preparation", _each([run for run in runs if run.notes], runs, _notes)
     yield "Curves", _panels(curves(runs))
     confused = [run for run in runs if run.confusion]
-    yield "Confusion of the validation rows", _each(confused, runs, tables.confusion)
+    yield "Confusion matrix of the validation rows", _each(confused, runs, tables.confusion)
     yield "Residuals of the validation rows", _panels(list(_residuals(runs)))
     yield "Gradient norms", _panels(_gradients(runs))
     yield "Weights", _panels(_histograms(runs, "weights", "weight"))
-    yield "Outputs of the layers on validation rows", _panels(_histograms(runs, "outputs", "output"))
+    yield "Layer outputs on validation rows", _panels(_histograms(runs, "outputs", "output"))
     yield "Model", _each([run for run in runs if run.model], runs, tables.model)
     yield "Config", _each(runs, runs, lambda run: f"<pre>{html.escape(run.text)}</pre>")
 
 
 def _each(chosen: Sequence[Run], runs: Sequence[Run], draw: Callable[[Run], str]) -> str:
-    """What there is of each run, to unfold where there are several."""
+    """The drawing of each run; several are folded, one is not."""
     if len(runs) == 1:
         return "".join(map(draw, chosen))
     return "\n".join(f"<details><summary>{html.escape(run.name)}</summary>{draw(run)}</details>" for run in chosen)
@@ -76,7 +76,7 @@ def _notes(run: Run) -> str:
 
 
 def _key(runs: Sequence[Run]) -> str:
-    """Which color and line is which run."""
+    """The legend: the color and the dashes of each run."""
     patterns = ("", "4 2", "1 1.5")
     items = []
     for number, run in enumerate(runs):
@@ -93,17 +93,17 @@ def _panels(panels: Sequence[Panel]) -> str:
     if not panels:
         return ""
     drawn = "\n".join(f"<figure>{plot.svg(panel)}</figure>" for panel in panels[:MOST_PANELS])
-    more = f"<p>{len(panels) - MOST_PANELS} more are left out.</p>" * (len(panels) > MOST_PANELS)
+    more = f"<p>{len(panels) - MOST_PANELS} more panels are not shown.</p>" * (len(panels) > MOST_PANELS)
     return f'<div class="panels">\n{drawn}\n</div>{more}'
 
 
 def curves(runs: Sequence[Run]) -> list[Panel]:
-    """A panel a loss or metric."""
+    """One panel for each loss and metric."""
     return [plot.curves(name, _against_epoch(runs, _value_of(name))) for name in tables.measured(runs)]
 
 
 def _gradients(runs: Sequence[Run]) -> list[Panel]:
-    """A panel a parameter, with the same axis in all, so that layers compare as well as runs."""
+    """One panel for each parameter. All share one axis, so that layers can be compared."""
     paths = dict.fromkeys(path for run in runs for row in run.metrics for path in row.gradient_norms or ())
     lines = {path: _against_epoch(runs, _norm_of(path)) for path in paths}
     norms = [value for each in lines.values() for _, values in each.values() for value in values]

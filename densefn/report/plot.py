@@ -1,7 +1,7 @@
-"""Pictures of a report: small panels that share their colors, each as an SVG whose colors follow the page's scheme.
+"""The panels of a report, as PNG, or as SVG whose colors follow the page's light or dark scheme.
 
-A panel is drawn in the colors of the light scheme. In the SVG each of them becomes a CSS variable, which the page
-sets for light and for dark.
+A panel is drawn in the colors of the light scheme. In an SVG each color is replaced by a CSS variable, which the page
+sets for both schemes.
 """
 
 import html
@@ -33,12 +33,12 @@ _STYLE: Any = {
 
 
 def color(number: int) -> str:
-    """The color of the i-th run."""
+    """The color of a run, by its number from 0."""
     return COLORS[number % len(COLORS)]
 
 
 def dashes(number: int) -> Any:
-    """The line style of the i-th run: where the colors begin again, the next style does."""
+    """The line style of a run, by its number from 0; it changes when the colors start over."""
     return _DASHES[number // len(COLORS) % len(_DASHES)]
 
 
@@ -48,8 +48,8 @@ class Panel:
 
     Attributes:
       title: above the picture.
-      alt: what it shows, for those who do not see it.
-      draw: into axes.
+      alt: a description for screen readers.
+      draw: draws it into axes.
     """
 
     title: str
@@ -58,12 +58,12 @@ class Panel:
 
 
 def curves(title: str, lines: Lines, *, limits: tuple[float, float] | None = None) -> Panel:
-    """Values against the epoch, a line a run.
+    """Values against the epoch, with one line for each run.
 
     Args:
       title: of the panel.
-      lines: epochs and values by the number of the run.
-      limits: of a logarithmic axis of the values; None is a linear one.
+      lines: the epochs and the values of each run, by its number.
+      limits: the range of a logarithmic axis of values; None for a linear axis.
     """
 
     def draw(axes: Axes) -> None:
@@ -80,12 +80,12 @@ def curves(title: str, lines: Lines, *, limits: tuple[float, float] | None = Non
 
 
 def steps(title: str, lines: Mapping[int, Mapping[str, Sequence[float]]], xlabel: str) -> Panel:
-    """Histograms, an outline a run.
+    """Histograms, with one outline for each run.
 
     Args:
       title: of the panel.
-      lines: `edges` and `counts` by the number of the run.
-      xlabel: what is counted.
+      lines: the `edges` and `counts` of each run, by its number.
+      xlabel: the label of the horizontal axis.
     """
 
     def draw(axes: Axes) -> None:
@@ -134,7 +134,7 @@ def _say_if_empty(axes: Axes, drawn: bool) -> None:
 
 
 def _figure(panels: Sequence[Panel]) -> Figure:
-    """The panels side by side in one picture, each with the same margins, in inches."""
+    """A figure with the panels side by side; margins are in inches."""
     width, height = 4.4, 3.1
     left, right, bottom, top = 0.78, 0.12, 0.52, 0.32
     drawn = Figure(figsize=(width * len(panels), height), facecolor="none")
@@ -148,7 +148,7 @@ def _figure(panels: Sequence[Panel]) -> Figure:
 
 
 def png(panels: Sequence[Panel]) -> bytes:
-    """The panels side by side as a picture on white."""
+    """The panels side by side as a PNG on white."""
     return _saved(panels, "png", facecolor="white")
 
 

@@ -1,4 +1,4 @@
-"""What a run has left in its folder, as far as it is there: older and interrupted runs lack some of it."""
+"""Reads the files of run folders. Older and interrupted runs lack some of them."""
 
 import json
 import tomllib
@@ -22,17 +22,17 @@ _OPTIONAL = (names.NOTES, names.MODEL, names.RESULT, names.CONFUSION, names.PRED
 
 
 class ReportError(ValueError):
-    """A folder of which no report can be made."""
+    """A folder that is not a run, or has a broken file."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a regression says of validation rows.
+    """Validation targets of a regression, and the predictions for them.
 
     Attributes:
-      names: of the targets.
-      targets: `[rows, targets]`, in the targets' own units.
-      predictions: of the same shape; NaN where one is not finite.
+      names: the names of the targets.
+      targets: `[rows, targets]`, in the original units.
+      predictions: `[rows, targets]`, in the original units; NaN where a prediction is not finite.
     """
 
     names: list[str]
@@ -47,20 +47,20 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Run:
-    """A run to report of.
+    """The contents of a run folder.
 
     Attributes:
-      name: of the folder.
-      config: the table of its config file.
-      text: of its config file.
-      metrics: one row for each epoch, at least one; a value that is not finite is NaN.
-      kept: the row of the epoch whose model is saved; the last one of a run that is not over.
-      model: a summary of it, or None.
-      preparation: of its rows, or None.
-      confusion: how many validation rows of each class are taken for each class, or None.
-      predictions: of a regression, or None.
-      histograms: of the `weights` and the `outputs`, by path; empty where there are none.
-      notes: what was decided about the rows on the reader's behalf, a line each.
+      name: the folder's name.
+      config: the config as nested dicts.
+      text: the text of the config file.
+      metrics: one row for each epoch, at least one; NaN where a value is not finite.
+      kept: the row of the epoch whose model is saved, or the last row if the run has not ended.
+      model: a summary of the model, or None.
+      preparation: how features and targets are encoded, or None.
+      confusion: counts of validation rows by true and by predicted class, `[classes, classes]`, or None.
+      predictions: those of a regression, or None.
+      histograms: `weights` and `outputs`, each by path; empty if the run has none.
+      notes: one line for each decision that data preparation made.
     """
 
     name: str
@@ -77,16 +77,16 @@ class Run:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes, or their numbers where the preparation is missing."""
+        """The names of the classes, or their numbers if the preparation is missing."""
         named = self.preparation.classes if self.preparation else None
         return list(named or map(str, range(len(self.confusion or []))))
 
 
 def read_all(folders: Sequence[Path]) -> list[Run]:
-    """Reads the runs in some folders, each with a name of its own: of two of the same name, the whole path.
+    """Reads runs from their folders. Runs whose folders have the same name are named by their whole paths.
 
     Raises:
-      ReportError: if one is no run, or is there twice.
+      ReportError: if a folder is not a run, or is given twice.
     """
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
@@ -97,15 +97,15 @@ def read_all(folders: Sequence[Path]) -> list[Run]:
 
 
 def _text(name: str) -> str:
-    """A name as text: a byte in it that is no UTF-8 is shown as the sign for that."""
+    """A name as text; bytes that are not UTF-8 become the replacement character."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def read(folder: Path, name: str) -> Run:
-    """Reads what is in a folder.
+    """Reads one run folder.
 
     Raises:
-      ReportError: if it has no config or no metrics, or a file in it is not what densefn writes.
+      ReportError: if config or metrics are missing, or if densefn did not write one of the files.
     """
     try:
         _, files = check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
@@ -192,7 +192,7 @@ def _histograms(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
 
 
 def _floats(given: Any) -> np.ndarray:
-    """An array of the numbers in lists, with NaN for null; NumPy alone would take texts for numbers too."""
+    """Lists of numbers as an array, with NaN for null. NumPy alone would also convert strings."""
     array = np.array(given)
     if array.dtype.kind == "U":
         raise TypeError(f"expected numbers, got {given!r:.50}")

@@ -1,4 +1,4 @@
-"""Tables of a report, as HTML: final figures, what differs between configs, confusions, the model."""
+"""The tables of a report as HTML: final metrics, differences of configs, confusion matrix, model."""
 
 import html
 import math
@@ -9,18 +9,18 @@ from densefn.report.run import Run
 from densefn.training.config import flatten, is_met
 from densefn.training.metrics import is_larger_better
 
-# More classes than this are no table to read; the most frequent confusions are listed.
+# With more classes than this, the most frequent confusions are listed instead of the matrix.
 MOST_CLASSES = 32
 _MOST_CONFUSIONS = 20
 
 
 def measured(runs: Sequence[Run]) -> list[str]:
-    """The losses and metrics that at least one of the runs reports."""
+    """The names of all losses and metrics that the runs report."""
     return list(dict.fromkeys(key for run in runs for row in run.metrics for key in row.metrics))
 
 
 def final(runs: Sequence[Run]) -> str:
-    """The figures of the epoch whose model is saved, a row a run, with the best of each column marked."""
+    """The metrics of the saved model, one row for each run. The best of each column is marked."""
     names = measured(runs)
     best = {name: _best(name, [run.kept.get(name) for run in runs]) for name in names} if len(runs) > 1 else {}
     expected = ["expected"] if any(run.config.get("expect") for run in runs) else []
@@ -53,7 +53,7 @@ def _best(name: str, values: Sequence[float | None]) -> float | None:
 
 
 def differences(runs: Sequence[Run]) -> str:
-    """The keys of the configs that are not the same in all runs, a column a run."""
+    """The config keys whose values differ, one column for each run."""
     configs = [dict(flatten(run.config)) for run in runs]
     keys = list(dict.fromkeys(key for each in configs for key in each))
     differing = [key for key in keys if len({repr(each.get(key)) for each in configs}) > 1]
@@ -64,21 +64,21 @@ def differences(runs: Sequence[Run]) -> str:
 
 
 def confusion(run: Run) -> str:
-    """A heat map with the numbers, or for very many classes the most frequent confusions."""
+    """The confusion matrix as a heat map; with many classes, the most frequent confusions."""
     matrix, names = run.confusion or [], run.classes
     if len(matrix) > MOST_CLASSES:
         pairs = [(n, i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
         if not pairs:
-            return "<p>No row is taken for another class.</p>"
+            return "<p>No row is misclassified.</p>"
         frequent = sorted(pairs, key=lambda pair: -pair[0])[:_MOST_CONFUSIONS]
         return table(
-            ["class", "taken for", "rows"],
+            ["true class", "predicted class", "rows"],
             [[heading(names[i]), cell(names[j]), _number(n)] for n, i, j in frequent],
         )
     head = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in names)
     body = "".join(f"<tr>{heading(names[i])}{_heat(row)}</tr>\n" for i, row in enumerate(matrix))
     return (
-        f'<div class="wide"><table class="heat"><caption>Rows: the class; columns: what it is taken for.</caption>\n'
+        f'<div class="wide"><table class="heat"><caption>Rows: true class. Columns: predicted class.</caption>\n'
         f"<tr><td></td>{head}</tr>\n{body}</table></div>"
     )
 
@@ -89,7 +89,7 @@ def _heat(row: Sequence[int]) -> str:
 
 
 def model(run: Run) -> str:
-    """The layers with their outputs and parameters; nothing where the model is missing."""
+    """The layers with their output shapes and parameters; empty if the run has no model."""
     if run.model is None:
         return ""
     body = []

@@ -208,10 +208,10 @@ class TestPage:
         assert headings(page) == [
             "Result",
             "Curves",
-            "Confusion of the validation rows",
+            "Confusion matrix of the validation rows",
             "Gradient norms",
             "Weights",
-            "Outputs of the layers on validation rows",
+            "Layer outputs on validation rows",
             "Model",
             "Config",
         ]
@@ -279,7 +279,7 @@ class TestPage:
         (run / "preparation.json").write_text(json.dumps(prepared))
         matrix = np.eye(40, dtype=int) * 5
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
-        assert "No row is taken for another class." in shown(seal(run))
+        assert "No row is misclassified." in shown(seal(run))
         matrix[3, 17] = 9
         (run / "confusion_matrix.json").write_text(json.dumps(matrix.tolist()))
         assert '<th scope="row">class3</th><td>class17</td><td class="number">9</td>' in shown(seal(run))
@@ -300,12 +300,12 @@ class TestPage:
         (tmp_path / "a.toml").write_text(section)
         assert main(["train", str(tmp_path / "a.toml"), "--run-dir", str(tmp_path / "run")]) == 0
         page = shown(tmp_path / "run")
-        assert headings(page)[:2] == ["Result", "What was made of the rows"]
+        assert headings(page)[:2] == ["Result", "Data preparation"]
         assert "<li>column &#x27;&lt;same&gt;&#x27;: the same in all 16 training rows; left out</li>" in page
         assert "&lt;a&gt;.csv: left out at the end, as they are empty: line 22</li>" in page
         assert shown(tmp_path / "run", numbers).count("<li>column ") == 1
         (tmp_path / "run" / "notes.json").unlink()  # as one that an earlier densefn made
-        assert "What was made" not in shown(seal(tmp_path / "run"))
+        assert "Data preparation" not in shown(seal(tmp_path / "run"))
 
     @pytest.mark.usefixtures("drawn")
     def test_a_loss_that_was_not_finite_is_shown(self, numbers, tmp_path):
