@@ -99,7 +99,7 @@ def test_a_wrong_row_is_refused_as_shown(capsys, tmp_path, monkeypatch):
 def values(key):
     """The code spans in the last column of the row of a key, in the table of keys."""
     [row] = [
-        row for row in (ROOT / "docs/training.md").read_text().splitlines() if re.search(rf"^\\|.* \\| `{key}`", row)
+        row for row in (ROOT / "docs/training.md").read_text().splitlines() if re.search(rf"^\|.* \| `{key}`", row)
     ]
     return re.findall("`(.+?)`", row.rsplit(" | ", 1)[1])
 
