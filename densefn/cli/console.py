@@ -1,4 +1,4 @@
-"""What the commands say: results to a file or the terminal, mistakes to the standard error."""
+"""Output of the commands: results to a file or the terminal, errors to the standard error."""
 
 import argparse
 import sys
@@ -30,25 +30,25 @@ def add_output(
 
 
 def fail(message: str, status: int = MISTAKE) -> int:
-    """Says what is wrong, and returns the exit status."""
+    """Prints an error, and returns the exit status."""
     print(message, file=sys.stderr)
     return status
 
 
 def warn(message: str) -> None:
-    """Says what should be known and ends nothing."""
+    """Prints a warning."""
     print(message, file=sys.stderr)
 
 
 def fail_without_package(what: str, error: ModuleNotFoundError, extra: str) -> int:
-    """Says which package is missing for what, and the extra that brings it."""
+    """Prints which package is missing, and the extra that installs it."""
     return fail(f"{what} needs the package {error.name}: pip install 'densefn[{extra}]'")
 
 
 def write_text(text: str, output: Path | None) -> int:
     """Writes a text to a file or, for None, to the terminal."""
     if output is None:
-        # A terminal that lacks a character has a question mark in its place.
+        # A character that the terminal's encoding lacks is printed as a question mark.
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "replace").decode(encoding), end="")
         return 0
@@ -56,7 +56,7 @@ def write_text(text: str, output: Path | None) -> int:
 
 
 def write_file(content: bytes, output: Path) -> int:
-    """Writes a file, whole or not at all."""
+    """Writes a file atomically."""
     try:
         _disk.write(output, content)
     except OSError as error:

@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
         warn(note)
     if arguments.format == "json":
         if unknown := [name for name, value in measured.items() if not math.isfinite(value)]:
-            warn(f"null stands for what these rows give no number for: {', '.join(unknown)}")
+            warn(f"null replaces metrics that are undefined for these rows: {', '.join(unknown)}")
         return write_text(json.dumps(metrics_file.finite_or_null(measured), indent=2) + "\n", arguments.output)
     width = max(map(len, measured))
     return write_text("".join(f"{name:{width}}  {value:.6g}\n" for name, value in measured.items()), arguments.output)

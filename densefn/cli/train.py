@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from densefn.training.loop import Plan
 
 _EXAMPLE = """\
-A config that trains on a table of one's own, with a header and the column "price":
+A config that trains on your own table, with a header and the column "price":
 
   [data]
   path = "houses.csv"            # or name = "digits"

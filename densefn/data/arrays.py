@@ -50,7 +50,7 @@ def read_npz(path: Path) -> Table:
             for member in _npz.members(archive):
                 name = nfc(member.filename.removesuffix(".npy"))
                 if name in arrays:
-                    raise DataError(f"{shown}: expected names that differ, and two arrays are {name!r}")
+                    raise DataError(f"{shown}: expected unique names, got two arrays {name!r}")
                 with archive.open(member) as file:
                     shape, order, dtype = _header(file, member.file_size, f"{shown}: {name}")
                     array = np.frombuffer(file.read(), dtype).reshape(shape, order=order)
@@ -75,7 +75,7 @@ def read_idx(path: Path) -> Table:
 
 
 def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
-    """Shape, order and dtype of the array of numbers that follows and ends the file."""
+    """Shape, order and dtype of the array that fills the rest of the file."""
     shape, order, dtype = _npz.header(file)
     if dtype.hasobject or dtype.kind not in "biufUS":
         raise DataError(f"{shown}: expected numbers, got an array of dtype {dtype}; pickled objects are not read")
@@ -89,7 +89,7 @@ def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Li
 
 
 def _as_text(array: np.ndarray, shown: str) -> np.ndarray:
-    """The array itself; one of bytes that are text as text, found to be characters that can be written."""
+    """The array, with bytes decoded as UTF-8 text and every character checked; numbers are returned as they are."""
     if array.dtype.kind not in "US":
         return array
     try:
@@ -98,9 +98,10 @@ def _as_text(array: np.ndarray, shown: str) -> np.ndarray:
         )
     except UnicodeDecodeError as error:
         raise DataError(f"{shown}: expected text: {error}") from None
+    # NumPy stores any 32-bit number as a character; writing one that Unicode lacks fails much later.
     points = np.ascontiguousarray(text).view(np.uint32)
     if np.any((points > _LAST_CHARACTER) | ((points >= _SURROGATES[0]) & (points <= _SURROGATES[1]))):
-        raise DataError(f"{shown}: expected text, got what are no characters of Unicode")
+        raise DataError(f"{shown}: expected text, got numbers that are no Unicode characters")
     return text
 
 
@@ -130,7 +131,7 @@ def _idx(path: Path) -> np.ndarray:
 
 
 def _at_most(file: IO[bytes], count: int) -> bytes:
-    """Reads up to `count` bytes, piece by piece: memory is taken for what is there, not for what is announced."""
+    """Reads up to `count` bytes in pieces, so a header that announces too much does not take the memory."""
     memory = io.BytesIO()
     while memory.tell() < count and (piece := file.read(min(2**20, count - memory.tell()))):
         memory.write(piece)

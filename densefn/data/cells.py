@@ -1,6 +1,6 @@
 """Cells as numbers, truth values or text; a gap is NaN or null.
 
-A cell is a gap if it is empty or one of the table's `gaps`, whatever its case; spaces around it do not count.
+A cell is a gap if it is empty or one of the table's `gaps`. Case and surrounding spaces are ignored.
 """
 
 import math
@@ -24,6 +24,7 @@ _DAY = (
     rf"|\d{{1,2}}\.?[ -]{_MONTH},?[ -]\d{{2,4}}"
     rf"|{_MONTH} \d{{1,2}},? \d{{4}})"
 )
+# Common forms of dates only: a text column is refused as one of dates, so a false match costs more than a miss.
 _DATE = re.compile(rf"{_DAY}([t ,]+{_TIME})?|{_TIME}", re.IGNORECASE)
 _SIGNS = "$€£¥%‰°"
 _WITH_UNIT = re.compile(
@@ -31,6 +32,7 @@ _WITH_UNIT = re.compile(
 )
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?inf")
 _WHOLE = re.compile(r"^(-?(?:0|[1-9]\d*))\.0+$")
+# A leading zero marks a code, such as a postal one; float64 holds 15 digits of any number.
 _CODE = re.compile(r"0\d+|-?\d{16,}")
 _FLAGS = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
 
@@ -54,7 +56,7 @@ def numbers(table: Table, name: str) -> np.ndarray:
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
     if len(beyond):
         got = str(series[int(beyond[0])])[:40]
-        raise table.cell_error(int(beyond[0]), name, f"expected a finite number, of float32, got {got}")
+        raise table.cell_error(int(beyond[0]), name, f"expected a number that is finite in float32, got {got}")
     return values
 
 
@@ -77,15 +79,15 @@ def _content(table: Table, cell: str | None) -> str | None:
 
 
 def normalized(cell: str) -> str:
-    """A cell without the spaces around it, 1.0 as 1."""
+    """A cell without surrounding spaces, and with 1.0 written as 1."""
     return _WHOLE.sub(r"\1", cell.strip())
 
 
 def _parsed(table: Table, name: str) -> np.ndarray:
     """The numbers in a column of text.
 
-    An operation of Polars on a series takes 0.1 ms, however short the series is, except for casts: so tables of many
-    columns take one cast, and Python looks at the few cells of which it makes no number.
+    Any Polars operation but a cast costs 0.1 ms per series, however short. A table of many columns therefore gets one
+    cast per column, and Python handles the few cells that the cast could not parse.
     """
     series = table.series(name)
     values = series.cast(pl.Float64, strict=False).to_numpy()
@@ -114,7 +116,7 @@ def flags(table: Table, name: str) -> np.ndarray:
 
 
 def numbers_as_text(values: np.ndarray) -> pl.Series:
-    """Numbers as text, whole ones without a point: the classes 1 and 1.0 are the same; NaN is null."""
+    """Numbers as text. Whole ones have no point, so the classes 1 and 1.0 are the same; NaN is null."""
     if values.dtype.kind in "iu":  # float64 has too few digits for some of them
         return pl.Series(list(map(str, values.tolist())), dtype=pl.String)
     written = [None if math.isnan(v) else str(int(v)) if v.is_integer() else repr(v) for v in map(float, values)]
@@ -130,9 +132,9 @@ def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
 
 
 def column_type(table: Table, name: str) -> str:
-    """What a column holds: "number", "flag", "text", "date", "with unit" (numbers with signs or units) or "empty".
+    """The type of a column: "number", "flag", "text", "date", "with unit" (numbers with signs or units) or "empty".
 
-    A column of text holds numbers or dates if more than half of its cells are, those that are not being mistakes.
+    A text column is numeric, or one of dates, if more than half of its cells parse as such. The other cells are errors.
     """
     series = table.series(name)
     if series.dtype.is_temporal():
@@ -167,7 +169,7 @@ def _count(counts: Counter[str | None], cells: Iterable[str]) -> int:
 
 
 def are_codes(table: Table, name: str) -> bool:
-    """Whether a column holds whole numbers that float64 would not keep apart: 007 as text, or beyond 2^53."""
+    """Whether a column holds codes such as 007, or whole numbers beyond 2^53: float64 would merge some of them."""
     series = table.series(name)
     if series.dtype.is_integer():
         return beyond_float64(series.min(), series.max())
@@ -175,17 +177,17 @@ def are_codes(table: Table, name: str) -> bool:
 
 
 def beyond_float64(lowest: Any, highest: Any) -> bool:
-    """Whether whole numbers between these are more than float64 keeps apart."""
+    """Whether float64 rounds some of the whole numbers between these."""
     return int(lowest) < -(2**53) or int(highest) > 2**53
 
 
 def first_with_unit(table: Table, name: str) -> tuple[int, str]:
-    """The first cell of a column that is a number with signs or a unit, and its row."""
+    """The row and the text of the first cell that is a number with signs or a unit."""
     return next((row, cell) for row, cell in non_numbers(table, name) if _WITH_UNIT.fullmatch(cell))
 
 
 def non_numbers(table: Table, name: str) -> Iterator[tuple[int, str]]:
-    """The cells of a column that are no numbers, each after its row."""
+    """The row and the text of each cell that is not a number."""
     cells = text(table, name)
     for row, (cell, number) in enumerate(zip(cells, cells.cast(pl.Float64, strict=False), strict=True)):
         if cell is not None and number is None:
@@ -198,5 +200,5 @@ def _unusable(table: Table, name: str) -> DataError:
 
 
 def shortened(cell: str) -> str:
-    """A cell for a message, in quotes; of a long one its beginning."""
+    """A cell in quotes for a message, cut after 37 characters."""
     return repr(cell if len(cell) <= 40 else cell[:37] + "...")

@@ -1,7 +1,7 @@
 """Columns of a model's input: each says how its raw cells become numbers.
 
-A column is a value, fitted on the training rows, that is written to a run's `preparation.json` as a table whose `kind`
-is the name of its class.
+A column is a value that is fitted on the training rows. A run's `preparation.json` holds it as a table, with the name
+of its class as `kind`.
 """
 
 from abc import abstractmethod
@@ -27,7 +27,7 @@ class Column(Value):
 
     @property
     def is_scaled(self) -> list[bool]:
-        """Which of the encoded columns are standardised; what is 0 or 1 is left so."""
+        """Which of the encoded columns are standardised; columns of 0 and 1 are not."""
         return [False] * len(self.names)
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Column(Value):
         """The numbers of each row, `[rows, len(names)]`, finite.
 
         Raises:
-          DataError: names the row of a cell that does not go with the column.
+          DataError: names the row of a cell that the column cannot encode.
         """
 
 
@@ -88,12 +88,12 @@ class Flag(Filled):
 
 
 class Category(Column):
-    """A column of categories, one-hot: a place for each level, one for gaps if they are a level, one for all others.
+    """A one-hot column of categories: one place per level, one for gaps if they are a level, and one for the rest.
 
     Args:
       name: of the column.
-      levels: the categories that have a place.
-      gaps: whether a gap is a level too; else it counts among the others.
+      levels: the categories with a place of their own.
+      gaps: whether a gap is a level; otherwise it is one of the rest.
     """
 
     name: Annotated[str, _checks.text]
@@ -113,7 +113,7 @@ class Category(Column):
         return f"{count}{f' ({some})' if some else ''}{' and gaps' * self.gaps}"
 
     def unseen(self, table: Table) -> str:
-        """How many rows have no place but that for all others, with an example; empty if there is none."""
+        """A message with the number of rows whose category is not a level; empty if there is none."""
         known = {*self.levels, None} if self.gaps else set(self.levels)
         found = [cell for cell in cells.text(table, self.name) if cell not in known]
         if not found:
@@ -137,13 +137,13 @@ class Category(Column):
 
 
 class Block(Column):
-    """An array of numbers, the axes after the first flattened.
+    """An array of numbers, flattened to `[rows, columns]`.
 
     Args:
       name: of the array.
       shape: of a row.
-      labels: the names of the numbers; None numbers them.
-      target: the number of the target's column where the array has it too: it is left out.
+      labels: the names of the encoded columns; None numbers them.
+      target: the index of the target's column in the array, which is left out; None if the array has none.
     """
 
     name: Annotated[str, _checks.text]
@@ -177,7 +177,7 @@ class Block(Column):
         return array
 
     def _is_header_enough(self, table: Table) -> bool:
-        """Whether the rows are a table of as many columns, which is as good as an array."""
+        """Whether the rows are a table with as many columns as the array has: `predict` takes one for the other."""
         return not table.has_arrays and len(table.inputs) == np.prod(self.shape)
 
 
@@ -189,10 +189,10 @@ as_column = _checks.described_value("column", COLUMNS, Column)
 
 
 def checked_array(table: Table, name: str, array: np.ndarray) -> np.ndarray:
-    """The array `[rows, columns]`, if all of its numbers are finite ones of float32."""
+    """Returns the array `[rows, columns]` if all of its numbers are finite in float32."""
     if beyond := cells.beyond_float32(array):
         row, column = beyond
         raise table.cell_error(
-            row, f"{name}[{column}]", f"expected a finite number, of float32, got {array[row, column]}"
+            row, f"{name}[{column}]", f"expected a number that is finite in float32, got {array[row, column]}"
         )
     return array

@@ -1,4 +1,4 @@
-"""From a section [data] to rows, split and prepared: on the device, or streamed from a file too large for it."""
+"""A data set: the rows of a source, split and prepared, on the device or streamed from their file."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from densefn.data.table import DataError, Table, blaming
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows in two parts.
+    """Training and validation rows.
 
     Attributes:
-      train: to fit; in the order in which they were drawn.
-      validation: held out.
-      preparation: made them of the raw rows.
-      fingerprint: SHA-256 of all rows as the model takes them, inputs and targets, in the order of their file.
-      notes: what was decided about the files on the reader's behalf, a line each.
+      train: the rows to fit.
+      validation: the rows that are held out.
+      preparation: encoded them.
+      fingerprint: SHA-256 of all encoded inputs and targets, in the order of the file.
+      notes: decisions about the files that the user should know, one line each.
     """
 
     train: Rows | Stream
@@ -50,12 +50,12 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs that a model of these rows has."""
+        """The number of classes, or of targets per row."""
         return self.classes or self.train.y.shape[-1]
 
 
 def load(source: Source) -> Dataset:
-    """Loads a data set, splits it, and prepares both parts with what the training rows say.
+    """Loads a data set, splits it, and prepares both parts; only the training rows are used to fit.
 
     Raises:
       TableError: names the file, the row and the column of what is wrong, and the key of [data].
@@ -136,7 +136,7 @@ def _size(preparation: Preparation, *tables: Table | None) -> int:
 
 
 def _memory() -> float:
-    """Bytes of memory of the device, or of the machine where the device is its processor; infinite if unknown."""
+    """Bytes of memory of the device; of the machine if the device is a CPU; infinite if unknown."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics:
         return statistics["bytes_limit"]

@@ -1,4 +1,4 @@
-"""Files of rows, by the ending of their name."""
+"""Reads files of rows; the suffix decides the format."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from densefn.data.table import DataError, Table, listed, shown_path
 def _read_parquet(path: Path) -> Table:
     shown = shown_path(path)
     try:
-        # The names of folders are no columns, as they would be with hive partitions, nor is [ a pattern.
+        # Polars would otherwise take key=value folders for columns (hive) and [ in a path for a glob.
         with _silent():
             rows = pl.scan_parquet(path, glob=False, hive_partitioning=False)
             _refuse_too_large(shown, rows.select(pl.len()).collect().item(), len(rows.collect_schema()))
@@ -36,7 +36,7 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _filled_rows(frame: pl.DataFrame) -> int:
-    """The number of rows without those at the end that are empty, as a table of text is read."""
+    """The number of rows before the empty ones at the end, which a text table leaves out as well."""
     if frame.width < 2:
         return len(frame)
     filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series().arg_true()
@@ -44,11 +44,11 @@ def _filled_rows(frame: pl.DataFrame) -> int:
 
 
 def _refuse_too_large(shown: str, rows: int, columns: int) -> None:
-    """Equal cells take next to nothing in the file: a few kilobytes may announce more rows than go into the memory."""
+    """Parquet compresses equal cells to almost nothing, so a few kilobytes may unpack to more than the memory."""
     size = rows * columns * np.dtype(np.float64).itemsize
     if size > machine_memory() / 2:
         announced = f"{rows:,} rows of {columns:,} columns, which take {size / 2**30:,.1f} GiB"
-        raise DataError(f"{shown}: expected rows that go into half of the memory, got {announced}")
+        raise DataError(f"{shown}: expected rows that fit into half of the memory, got {announced}")
 
 
 def machine_memory() -> float:
@@ -58,13 +58,13 @@ def machine_memory() -> float:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Leaves out what is written to the error output meanwhile.
+    """Silences the standard error inside.
 
-    Polars panics at some files that are not whole. It raises an error of it, and writes where in Rust that was besides.
+    Polars panics at some damaged files. It raises a Python error, but Rust prints its own message as well.
     """
     try:
         kept = os.dup(2)
-    except OSError:  # there is no error output
+    except OSError:  # the standard error is closed
         yield
         return
     try:
@@ -77,7 +77,7 @@ def _silent() -> Iterator[None]:
 
 
 def _usual(column: pl.Series) -> pl.Series:
-    """A column of a type that other writers use for numbers and text, as these; text in Unicode's composed form."""
+    """Converts decimals to floats and UTF-8 bytes to text, and composes text (NFC)."""
     if column.dtype.is_decimal():
         return column.cast(pl.Float64)
     if column.dtype == pl.Binary:  # text, if it is UTF-8: some writers do not say so
@@ -97,7 +97,7 @@ _READERS: dict[str, Callable[[Path], Table]] = {
 
 
 def is_array(path: str | Path) -> bool:
-    """Whether the name of a file is that of arrays, not of a table."""
+    """Whether a file holds arrays, not a table, by its name."""
     return Path(path).suffix.lower() in arrays.SUFFIXES or arrays.is_idx(Path(path))
 
 
@@ -117,7 +117,7 @@ def read(path: str | Path) -> Table:
 
 
 def _opened(path: Path, reader: Callable[[Path], Table]) -> Table:
-    """What a reader makes of a file, if there is one that can be read."""
+    """Calls a reader, and turns errors of the file system into `DataError`s."""
     shown = shown_path(path)
     try:
         try:
@@ -133,4 +133,4 @@ def _opened(path: Path, reader: Callable[[Path], Table]) -> Table:
     except OSError as error:
         raise DataError(f"{shown}: expected a file to read: {error.strerror or error}") from None
     except MemoryError:
-        raise DataError(f"{shown}: expected rows that go into the memory, which they do not") from None
+        raise DataError(f"{shown}: expected rows that fit into the memory") from None

@@ -1,4 +1,4 @@
-"""Fitting a preparation: types from all rows of a file, every figure from its training rows alone."""
+"""Fits a preparation: column types from all rows, every number from the training rows only."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from densefn.data.targets import Classes, Target
 
 _MOST_LEVELS = 1_000
 _MOSTLY = 0.95
-"""A category whose rare levels have this part of the training rows is left out."""
+"""A category is left out if its rare levels hold this fraction of the training rows."""
 
 
 class Gaps(NamedTuple):
-    """What is done about missing values.
+    """How missing values are handled.
 
     Attributes:
       fill: "mean" or "median", of the training rows, for numbers.
-      indicator: whether a column that has gaps in training rows is given a second one that says where.
-      rare: categories of fewer training rows than this have no place of their own.
+      indicator: whether a column with gaps in the training rows gets a second column that marks them.
+      rare: categories with fewer training rows than this have no place of their own.
     """
 
     fill: str = "mean"
@@ -43,12 +43,12 @@ def fit_table(
 
     Args:
       table: all rows.
-      train: the numbers of the training rows.
+      train: the indices of the training rows.
       targets: names of the target columns.
       ignore: names of columns that are no input.
-      categorical: names of columns that are categories whatever is in them.
+      categorical: names of columns that are categories whatever they hold.
       task: "classification", "regression" or None, which chooses by what the target holds.
-      gaps: what is done about missing values.
+      gaps: how missing values are handled.
 
     Raises:
       DataError: names what cannot be fitted.
@@ -79,16 +79,16 @@ def fit_arrays(
     table: Table, train: np.ndarray, *, inputs: str = "x", target: str | int = "y", task: str | None = None,
     classes: Sequence[str] | None = None, labels: Sequence[str] | None = None,
 ) -> Preparation:  # fmt: skip
-    """Fits arrays; bytes are pixels, of which all have one unit, and one mean and scale.
+    """Fits arrays. An array of bytes holds pixels, which share one mean and one scale.
 
     Args:
       table: all rows.
-      train: the numbers of the training rows.
+      train: the indices of the training rows.
       inputs: the name of the array of inputs.
       target: the name of the array of targets, or the number of their column in the array of inputs.
       task: as of `fit_table`.
-      classes: the names of classes that are numbered from 0; None takes the values in the array as names.
-      labels: the names of the inputs; None numbers them.
+      classes: the names of classes whose numbers, from 0, are in the array; None names them by the array's values.
+      labels: names of the input columns; None numbers them.
     """
     column = target if isinstance(target, int) else None
     name = inputs if isinstance(target, int) else target
@@ -114,7 +114,10 @@ def fit_arrays(
 def _with_scale(
     columns: tuple[Column, ...], table: Table, train: np.ndarray, target: Target, *, is_one_unit: bool = False
 ) -> Preparation:
-    """Fits mean and scale of the columns, or of all of them together, in one pass over the file, which checks it."""
+    """Fits mean and scale of each column, or one of both for all, in one pass over the file.
+
+    The pass also encodes every row once, so a cell that cannot be used is found before the training begins.
+    """
     is_scaled = np.array([flag for column in columns for flag in column.is_scaled])
     is_train = np.zeros(len(table), bool)
     is_train[train] = True
@@ -130,7 +133,7 @@ def _with_scale(
 
 
 def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -> Column | str:
-    """The column; or why it says nothing of the training rows."""
+    """The fitted column, or the reason why it is left out."""
     with blaming("ignore"):
         if kind == "date":
             raise table.cell_error(
@@ -175,7 +178,7 @@ def _said_constant(name: str, what: str, rows: int) -> str:
 
 
 def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category | str:
-    """The column; or why it is left out: (nearly) all of the training rows have one place."""
+    """The fitted column, or the reason why it is left out: nearly all training rows would have the same encoding."""
     counts = Counter(cells.text(table, name)[train])
     levels = sorted(cell for cell, count in counts.items() if cell is not None and count >= rare)
     if len(levels) > _MOST_LEVELS:

@@ -1,4 +1,4 @@
-"""Files of bytes, unpacked on the way if they are gzip's; a small file cannot take all memory."""
+"""Reads files that may be gzipped, and limits their unpacked size: a small file cannot take all memory."""
 
 import gzip
 import io
@@ -10,15 +10,15 @@ from densefn._npz import most_unpacked, unpacked_limit
 from densefn.data.table import DataError, shown_path
 
 _ALWAYS = 2**25
-"""Bytes that a file may unpack to whatever its own size is. As text, they take up to thirty times that as cells."""
+"""Any file may unpack to this many bytes. As cells, text takes up to thirty times that in memory."""
 
 _MAGIC = b"\x1f\x8b"
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Opens a file; its first bytes decide whether it is unpacked, its name does not.
+    """Opens a file, and unpacks it if its first bytes are those of gzip, whatever its name.
 
-    Reading raises `DataError` where a packed file is not whole, or unpacks to more than `npz.most_unpacked` allows.
+    Reading raises `DataError` if a gzipped file is damaged, or unpacks to more than `_npz.most_unpacked` allows.
     """
     file = path.open("rb")
     packed = file.read(2) == _MAGIC

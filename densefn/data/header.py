@@ -1,4 +1,4 @@
-"""Headers: the names of a table's columns, and which of them only number the rows."""
+"""Headers: the names of a table's columns, and the index columns among them."""
 
 import re
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class Names:
 
     Attributes:
       kept: the name of each column; None leaves it out.
-      index: those that are kept and no input: the index that pandas writes beside the columns of a frame.
-      notes: what was decided about them.
+      index: columns that are kept but are not inputs, such as the index that pandas writes.
+      notes: decisions about them, one line each.
     """
 
     kept: list[str | None]
@@ -27,7 +27,7 @@ class Names:
 
 
 def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series]) -> Names:
-    """Names that differ, in Unicode's composed form.
+    """Checks that names are unique, and composes them (NFC).
 
     Args:
       place: of the header, for messages.
@@ -35,7 +35,7 @@ def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series])
       columns: the cells below each name.
 
     Raises:
-      DataError: at a name that comes twice, or where there is none at all.
+      DataError: if a name is used twice, or if all are empty.
     """
     names: list[str | None] = [nfc(name).strip() for name in given]
     if not any(names):
@@ -46,7 +46,7 @@ def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series])
         if name == "" and (_is_empty(columns[number]) or "" in places):
             names[number] = None  # a delimiter at the end of each line, or the second index of several
         elif name is not None and (first := places.setdefault(name, number)) < number:
-            expected = "expected names that differ"
+            expected = "expected unique names"
             raise DataError(f"{place}: {expected}, and columns {first + 1} and {number + 1} are both {name!r}")
         elif name is not None and _INDEX.fullmatch(name):
             which = f"column {number + 1}, without a name," if not name else f"column {name!r}"

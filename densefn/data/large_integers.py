@@ -1,4 +1,4 @@
-"""Whole numbers beyond 2^53, of which float64 rounds some: where that shows, they are refused."""
+"""Refuses columns of whole numbers beyond 2^53 in which float64 would merge different numbers."""
 
 import re
 
@@ -11,13 +11,13 @@ _WHOLE = re.compile(r"[-+]?\d{1,40}")
 
 
 def refuse_rounded_cells(table: Table, name: str, values: np.ndarray, fix: str) -> None:
-    """Raises `DataError` where a column of numbers loses digits that a model would see.
+    """Raises `DataError` if rounding to float64 changes a column by more than a model can see.
 
     Args:
       table: the rows.
       name: of the column.
       values: its cells as float64, with NaN in the gaps.
-      fix: what else can be done, for the message.
+      fix: another remedy, for the message.
     """
     if np.any(np.abs(values) > 2**53) and not table.series(name).dtype.is_float():
         texts = cells.text(table, name)
@@ -25,7 +25,7 @@ def refuse_rounded_cells(table: Table, name: str, values: np.ndarray, fix: str) 
 
 
 def refuse_rounded(table: Table, name: str, array: np.ndarray, fix: str, *, but: int | None = None) -> None:
-    """Raises `DataError` where a column of an array `[rows, ...]` does, of which one may be left out by its number."""
+    """The same check for each column of an array `[rows, ...]` except the column `but`."""
     if array.dtype.kind not in "iu" or not array.size or not cells.beyond_float64(array.min(), array.max()):
         return
     for number, column in enumerate(array.reshape(len(array), -1).T):
@@ -35,10 +35,10 @@ def refuse_rounded(table: Table, name: str, array: np.ndarray, fix: str, *, but:
 
 def _refuse(table: Table, name: str, numbers: list[int], fix: str) -> None:
     spread = max(numbers, default=0) - min(numbers, default=0)
-    # A model takes float32, which rounds by 2^-24 of what is standardised: no more is asked of float64.
+    # A model takes standardised float32, which rounds by 2^-24; float64 need not be more exact than that.
     wrong = next((number for number in numbers if abs(int(float(number)) - number) > spread * 2**-24), None)
     if spread and wrong is not None:
         raise table.error(
-            f"column {name!r}: expected numbers that float64 keeps apart, got {wrong} and others near it; subtract a "
+            f"column {name!r}: expected numbers that differ in float64, got {wrong} and others near it; subtract a "
             f"number near them from all{fix}"
         )

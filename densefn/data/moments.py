@@ -1,4 +1,4 @@
-"""Mean and standard deviation of columns that are read in parts."""
+"""Mean and standard deviation of columns, computed chunk by chunk."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ import numpy as np
 
 
 class Moments(NamedTuple):
-    """Of the columns of some rows, in float64.
+    """Running moments of columns, in float64.
 
     Attributes:
-      rows: how many.
+      rows: the number of rows so far.
       mean: of each column.
-      norm: the root of the sum of the squared distances from it.
+      norm: the root of the sum of squared deviations from the mean.
       lowest: the smallest number of each.
       highest: the largest number of each.
     """
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
     highest: Any = -math.inf
 
     def with_rows(self, values: np.ndarray) -> "Moments":
-        """The moments of the rows with others `[rows, columns]` among them, after Chan, Golub and LeVeque (1979)."""
+        """Adds rows `[rows, columns]` by the pairwise update of Chan, Golub and LeVeque (1979)."""
         if not len(values):
             return self
         mean = values.mean(axis=0, dtype=np.float64)
@@ -35,17 +35,17 @@ class Moments(NamedTuple):
         return Moments(rows, self.mean + distance * (len(values) / rows), norm, lowest, highest)
 
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation; that of a constant is 1."""
+        """Mean and standard deviation; a constant column has the deviation 1."""
         return self.mean, np.where(are_constant(self.lowest, self.highest), 1.0, self.norm / np.sqrt(self.rows))
 
 
 def are_constant(lowest: Any, highest: Any) -> Any:
-    """Whether numbers between these differ by no more than roundings of float64."""
+    """Whether the smallest and the largest number of a column differ by roundings of float64 only."""
     return highest - lowest <= 4 * np.finfo(np.float64).eps * np.maximum(np.abs(lowest), np.abs(highest))
 
 
 def _norm(distances: np.ndarray) -> np.ndarray:
-    """The norm of each column; squares of distances below 1e-162 are 0, so a power of two makes them near 1 before."""
+    """The norm of each column, scaled by a power of two: squares of deviations below 1e-162 would be 0."""
     _, exponent = np.frexp(np.maximum(distances.max(axis=0), -distances.min(axis=0)))
     power = np.exp2(np.clip(-exponent, -1000, 1000).astype(np.float64))
     return np.sqrt(np.square(distances * power).sum(axis=0)) / power

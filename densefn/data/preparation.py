@@ -1,4 +1,4 @@
-"""What stands between raw rows and a model, fitted on the training rows alone."""
+"""The preparation: encodes raw rows for a model and decodes its outputs; fitted on the training rows only."""
 
 import json
 from dataclasses import replace
@@ -17,15 +17,16 @@ from densefn.data.targets import Classes, Decoded, Numbers, Target, as_target
 
 
 class Preparation(Value):
-    """Turns raw rows into a model's inputs, and a model's outputs into the target's own terms.
+    """Encodes raw rows as a model's inputs, and decodes its outputs to classes or numbers.
 
     Args:
       columns: of the input, in order.
-      mean: of each encoded column over the training rows; 0 where it is not standardised.
-      scale: by which each encoded column is divided; 1 where it is not standardised, or constant.
-      target: what the model says of a row.
-      left_out: of the columns that say nothing of the training rows, a line each.
-      gaps: the cells that count as missing, as of `Table`; the default is that of runs which do not say.
+      mean: of each encoded column over the training rows; 0 if it is not standardised.
+      scale: the divisor of each encoded column; 1 if it is constant or not standardised.
+      target: what the model predicts.
+      left_out: the columns that were left out, one line with the reason each.
+      gaps: the cells that count as missing, as in `Table`. The default is for runs of an earlier densefn, whose files
+        lack the key.
 
     >>> from densefn.data import Bundled, load
     >>> preparation = load(Bundled("iris")).preparation
@@ -69,19 +70,19 @@ class Preparation(Value):
 
     @property
     def target_scale(self) -> tuple[float, ...] | None:
-        """By what each target is divided; None for classes."""
+        """The divisor of each target; None for classes."""
         return self.target.scale if isinstance(self.target, Numbers) else None
 
     def encode(self, table: Table) -> np.ndarray:
         """Raw rows as numbers `[rows, features]`: one-hot, gaps filled, not yet standardised.
 
         Raises:
-          DataError: names row and column of what does not go with the training rows.
+          DataError: names row and column of a cell that cannot be encoded.
         """
         return encode(self.columns, replace(table, gaps=self.gaps))
 
     def unseen(self, table: Table) -> list[str]:
-        """A line for each column of categories in which rows hold what the training rows do not, or rarely."""
+        """One line for each column of categories with levels that training did not see, or too rarely."""
         table = replace(table, gaps=self.gaps)
         return [said for column in self.columns if isinstance(column, Category) and (said := column.unseen(table))]
 
@@ -107,7 +108,7 @@ class Preparation(Value):
         return inputs
 
     def labels(self, table: Table) -> np.ndarray:
-        """The targets as a model is trained on them: `[rows]` of int32, or `[rows, targets]` of float32, standardised.
+        """The encoded targets: `[rows]` of int32, or `[rows, targets]` of standardised float32.
 
         Raises:
           DataError: names the row of a missing target, or of a class that the training rows do not have.
@@ -115,7 +116,7 @@ class Preparation(Value):
         return self.target.labels(replace(table, gaps=self.gaps))
 
     def decode(self, outputs: np.ndarray) -> Decoded:
-        """A model's outputs in the target's own terms: names of classes with probabilities, or numbers in its units."""
+        """Decodes a model's outputs: names of classes with probabilities, or numbers in the target's units."""
         return self.target.decode(outputs)
 
 

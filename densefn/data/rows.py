@@ -1,4 +1,4 @@
-"""Rows as a model takes them: on the device, or prepared when they are taken from a file that is larger than it."""
+"""Prepared rows: on the device, or streamed from a file that is too large for it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
         return self.x.shape[-1]
 
     def take(self, index: np.ndarray) -> "Rows":
-        """Some of the rows, by number, in the order of the numbers."""
+        """The rows with these indices, in this order."""
         return _take(self, index)
 
 
@@ -39,13 +39,13 @@ def _take(rows: Rows, index: Array) -> Rows:
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Examples in a memory-mapped file.
+    """Rows of a memory-mapped file, which are read and prepared when they are taken.
 
     Attributes:
       table: the rows of the file.
-      index: which of them, in which order.
-      y: the targets as in `Rows`, of these rows; they are few numbers a row, and in memory.
-      preparation: makes inputs of them.
+      index: the indices of these rows in the file, in order.
+      y: the targets as in `Rows`; they are few numbers per row, so they are held in memory.
+      preparation: encodes the inputs.
     """
 
     table: Table
@@ -59,7 +59,7 @@ class Stream:
         return len(self.preparation.features)
 
     def take(self, index: np.ndarray) -> Rows:
-        """Some of the rows, by number: they are read, prepared, and on their way to the device."""
+        """Reads and prepares the rows with these indices; the copy to the device is asynchronous."""
         return on_device(self.preparation.inputs(self.table.take(self.index[index])), self.y[index])
 
 

@@ -1,4 +1,4 @@
-"""Raw rows: the columns of a file or a data set as they were read, and where each row stands."""
+"""Raw rows: the columns of a file or data set, and the place of each row in it."""
 
 import os
 import unicodedata
@@ -14,7 +14,7 @@ import polars as pl
 from densefn._values import find
 
 GAPS = ("na", "n/a", "#n/a", "nan", "null", "none", "?", "-")
-"""Cells that count as missing unless others are named, as an empty cell does; their case does not count."""
+"""Cells that count as missing by default, besides empty ones; case is ignored."""
 
 _NUMBERS_AT_ONCE = 2**18
 _ROWS_AT_ONCE = 2**10
@@ -34,7 +34,7 @@ class DataError(ValueError):
 
 @contextmanager
 def blaming(key: str) -> Iterator[None]:
-    """Says of the errors raised inside which key of [data] is at fault."""
+    """Names the key of [data] that is at fault in the `DataError`s raised inside."""
     try:
         yield
     except DataError as error:
@@ -47,13 +47,13 @@ class Table:
 
     Attributes:
       path: of the file, or the name of the data set; for messages.
-      columns: by name, a series of one cell a row, or an array `[rows, ...]` of the numbers of each row. The one array
-        of a file without names has the name "", and any other does for it.
-      lines: the line of the file on which each row begins; None where rows are not lines.
-      rows: the number of each row in the file, from 0; None where they are all of its rows.
-      notes: what was decided about the file on the reader's behalf, a line each.
-      index: names of columns that only number the rows, and so are no inputs.
-      gaps: the cells that count as missing beside an empty one, in lower case, whole numbers without a point.
+      columns: by name, a series with one cell per row, or an array `[rows, ...]`. An `.npy` file has one array, with
+        the name ""; it is found under any name.
+      lines: the line of the file on which each row begins; None if the file has no lines.
+      rows: the index of each row in the file; None if these are all of its rows.
+      notes: decisions about the file that the user should know, one line each.
+      index: names of columns that only number the rows; they are not inputs.
+      gaps: cells that count as missing besides empty ones, as `cells.normalized` writes them, in lower case.
     """
 
     path: str
@@ -78,11 +78,11 @@ class Table:
         return [name for name in self.columns if name not in self.index]
 
     def take(self, index: np.ndarray | slice) -> "Table":
-        """Some of the rows, by number; they keep their places in the file."""
+        """The rows with these indices; messages still name their places in the file."""
         numbers = np.arange(index.start, index.stop) if isinstance(index, slice) else index
         if self.has_arrays or isinstance(index, slice):
             columns: dict[str, Any] = {name: column[index] for name, column in self.columns.items()}
-        else:  # a series takes a tenth of a millisecond to do so, a frame all of its columns at once
+        else:  # indexing costs 0.1 ms per series, or once for a whole frame
             columns = dict(pl.DataFrame(dict(self.columns))[index].to_dict())
         lines = None if self.lines is None else self.lines[index]
         rows = numbers if self.rows is None else self.rows[index]
@@ -117,16 +117,16 @@ class Table:
             raise DataError(f"{self.path}: {error}") from None
 
     def error(self, message: str) -> DataError:
-        """What is wrong with the rows as a whole."""
+        """An error about the rows as a whole."""
         return DataError(f"{self.path}: {message}")
 
     def cell_error(self, row: int, column: str, message: str) -> DataError:
-        """What is wrong with the cell of a row, with its place in the file."""
+        """An error about one cell, with its place in the file."""
         place = f"{self.path}: row {self._place(row)}" if self.lines is None else f"{self.path}:{self._place(row)}"
         return DataError(f"{place}: column {column!r}: {message}")
 
     def places(self, rows: Sequence[int]) -> str:
-        """Where rows stand, the first few of them: `lines 3, 9, 12 and 40 more`."""
+        """The places of the first few rows: `lines 3, 9, 12 and 40 more`."""
         return listed("row" if self.lines is None else "line", [self._place(row) for row in rows])
 
     def _place(self, row: int) -> int:
@@ -143,7 +143,7 @@ def listed(kind: str, numbers: Sequence[int]) -> str:
 
 
 def nfc(text: str) -> str:
-    """Text with composed letters.
+    """Text in Unicode's composed form (NFC).
 
     Unicode writes an e with an accent as one character or as two. They look the same, and which of them a file has
     depends on the system that wrote it, so names and cells are compared in one form.
@@ -152,7 +152,7 @@ def nfc(text: str) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """The path as a message has it: below the current folder relative to it, and of characters that can be written."""
+    """The path for a message: relative below the current folder, with undecodable bytes escaped."""
     try:
         relative = os.path.relpath(path)
     except OSError:  # the current folder is gone

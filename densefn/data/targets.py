@@ -1,4 +1,4 @@
-"""Targets: what a model is to say of a row, as the numbers that it is trained on and back again."""
+"""Targets: encodes classes or numbers for training, and decodes a model's outputs."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -15,7 +15,7 @@ from densefn.data.table import Table
 
 
 class Decoded(NamedTuple):
-    """A model's outputs in the target's own terms.
+    """Decoded outputs of a model.
 
     Attributes:
       values: `[rows]` of names of classes, or `[rows, targets]` of numbers in the target's own units.
@@ -38,26 +38,26 @@ class Target(Value):
 
     @abstractmethod
     def labels(self, table: Table) -> np.ndarray:
-        """What a model is trained on: `[rows]` of int32, or `[rows, targets]` of float32.
+        """The encoded targets: `[rows]` of int32, or `[rows, targets]` of float32.
 
         Raises:
-          DataError: names the rows without a target, or whose target does not go with the training rows.
+          DataError: names the rows without a target, or with a class that the training rows lack.
         """
 
     @abstractmethod
     def decode(self, outputs: np.ndarray) -> Decoded:
-        """The outputs of a model `[rows, outputs]` in the target's own terms."""
+        """Decodes a model's outputs `[rows, outputs]` to classes or numbers."""
 
 
 class Classes(Target):
-    """One of some classes.
+    """A target that is one of several classes.
 
     Args:
       name: of the column or array.
       names: of the classes.
-      form: how the file has them: "text", "number" (1 and 1.0 are the same class), "flag" or "index": the numbers of
-        the classes, from 0.
-      column: the number of the column, of an array that has more.
+      form: how the file writes them: "text", "number" (1 and 1.0 are the same class), "flag", or "index" (the
+        position in `names`, from 0).
+      column: the index of the target's column in an array with several; None for an array of targets alone.
 
     >>> target = Classes("species", ("setosa", "virginica"), "text")
     >>> target.labels(Table("flowers", {"species": pl.Series(["virginica", "setosa"])}))
@@ -101,13 +101,13 @@ class Classes(Target):
 
 
 class Numbers(Target):
-    """Numbers, standardised for the model.
+    """A target of one or several numbers, standardised for training.
 
     Args:
       names: of the columns, or of the one array.
       mean: of each number over the training rows.
-      scale: by which each is divided.
-      column: the number of the column, of an array that has more.
+      scale: the divisor of each number.
+      column: the index of the target's column in an array with several; None for an array of targets alone.
     """
 
     names: Annotated[tuple[str, ...], _checks.several(_checks.text)]
@@ -178,7 +178,7 @@ def target_numbers(table: Table, names: tuple[str, ...], column: int | None = No
 
 
 def refuse_missing(table: Table, name: str, gaps: np.ndarray) -> None:
-    """Raises `DataError` where a target is missing; says which cells count as that."""
+    """Raises `DataError` if a target is missing; the message says which cells count as missing."""
     rows = np.flatnonzero(gaps).tolist()
     if rows:
         others = f" here and in {table.places(rows[1:])}" if rows[1:] else ""

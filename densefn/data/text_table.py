@@ -1,7 +1,7 @@
-"""Tables of text, `.csv`, `.tsv` and `.txt`, gzipped or not: UTF-8, a header, a row a line.
+"""Reads text tables (`.csv`, `.tsv`, `.txt`, gzipped or not): UTF-8, a header, one row per line.
 
-The rows are taken apart by Python's own `csv`, which knows the line of each: the readers of Polars and pandas fill
-short rows with nothing, and do not name the line or the byte of all that they refuse. Cells stay text here.
+Python's `csv` parses the rows, since it knows the line of each. The readers of Polars and pandas fill short rows with
+nulls, and do not name the line or byte of every mistake. Cells stay text here.
 """
 
 import csv
@@ -54,7 +54,7 @@ def read(path: Path) -> Table:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Lets `csv` read fields of any length that a line may have; its limit is the process's."""
+    """Raises the limit of `csv` on the length of a field, which is global, to the longest line."""
     before = csv.field_size_limit(_LONGEST)
     try:
         yield
@@ -114,7 +114,7 @@ class _Reader:
             self._pack()
 
     def _pack(self) -> None:
-        """Makes series of the rows that wait; one for all columns, of which each has a part, as wide tables need it."""
+        """Turns the waiting rows into one series, sliced by column: making one per column is slow for wide tables."""
         count = len(self._rows)
         if count:
             cells = pl.Series(list(chain.from_iterable(zip(*self._rows, strict=True))), dtype=pl.String)
@@ -134,13 +134,13 @@ class _Reader:
 
 
 def _composed(cell: str) -> str:
-    """A cell in Unicode's composed form; a number's minus as typesetters write it is a hyphen."""
+    """A cell in composed form (NFC), with the minus sign U+2212 of a number replaced by a hyphen."""
     return cell.replace("\u2212", "-") if _MINUS.fullmatch(cell) else nfc(cell)
 
 
 def _rows(name: str, found: text_layout.Layout) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not empty, and the line on which it begins."""
-    # A blank before a quote is no part of the field; without this, neither is the quote one.
+    """The line on which each row begins, and its fields; empty rows are skipped."""
+    # skipinitialspace: otherwise a blank before a quote makes the quote part of the field.
     reader: Any = csv.reader(found.lines, delimiter=found.delimiter, strict=True, skipinitialspace=True)
     while True:
         begins = found.above + reader.line_num + 1
@@ -155,7 +155,7 @@ def _rows(name: str, found: text_layout.Layout) -> Iterator[tuple[int, list[str]
 
 
 def _reason(message: str) -> str:
-    """What `csv` says, in words that say what to look for."""
+    """Rewords a message of `csv` to say what to look for."""
     if message.startswith("field larger"):
         return f"a field of this row is longer than {_LONGEST:,} characters; is there a quote that is not closed?"
     if message == "unexpected end of data":

@@ -1,7 +1,7 @@
 """A run's config: a TOML file with the sections [data], [model], [optimizer] and [train], as values.
 
-The sections are decoded by `densefn._values.build`, which the constructors of the Python interface share their checks
-with. What this module adds is where a mistake stands: the file and the line, or the `--set` that made it.
+`densefn._values.build` decodes the sections, with the checks of the Python constructors. This module adds the place of
+each mistake: the file and the line, or the `--set` that made it.
 """
 
 import operator
@@ -63,8 +63,8 @@ class Train(Value):
       metrics: names of what is reported of the validation rows, each as `val_<name>`: `accuracy`, `f1`, `precision` and
         `recall` (of each class, averaged), `auc`, `log_loss`, `top_3_accuracy` or another number; `r2`,
         `mean_absolute_error` or `mae`, `mean_squared_error` or `mse`. None is the accuracy, or R2.
-      evaluate_every: on how many epochs comes one evaluation on the validation rows; the last epoch has one too.
-      early_stopping: when the run ends before its last epoch; None is never.
+      evaluate_every: evaluate on the validation rows every this many epochs, and after the last.
+      early_stopping: the rule that ends the run before its last epoch; None is no rule.
       keep: "last" saves the model of the last epoch, "best" that of the epoch where `best_metric` was best.
       best_metric: None is the metric of `early_stopping` or, without it, `val_loss`.
       ema: the decay of an exponential moving average of the parameters, one over the updates (`average.py`). Where it
@@ -99,10 +99,10 @@ class Config(Value):
     Args:
       data: which rows.
       model: a layer; in a file a table, of a `Sequential` unless `layer` names another class.
-      optimizer: an optax optimizer with its arguments, and what is done to the gradient before it.
-      train: for how long, and from which seed.
-      shows: what the run shows, in a sentence.
-      expect: what the model that is saved should reach, such as `"val_accuracy >= 0.97"`.
+      optimizer: an optax optimizer with its arguments, and clipping and accumulation of its gradient.
+      train: epochs, seed, metrics and stopping.
+      shows: what the run demonstrates, in one sentence.
+      expect: what the saved model should reach, such as `"val_accuracy >= 0.97"`.
       loss: what is minimised; a name, or a table of its arguments. None is the cross entropy of classes, or the squared
         error of numbers.
     """
@@ -116,12 +116,12 @@ class Config(Value):
     loss: AnyLoss = None
 
     def meets_expectation(self, metrics: Mapping[str, float]) -> bool | None:
-        """Whether the metrics of an epoch are as expected; None if nothing is or if they are of other names."""
+        """Whether an epoch meets `expect`; None without `expect`, or if the epoch lacks its metric."""
         return is_met(self.expect or "", metrics)
 
 
 def is_met(expectation: str, metrics: Mapping[str, float]) -> bool | None:
-    """Whether metrics are as expected; None if nothing is or if they are of other names.
+    """Whether metrics meet an expectation; None if it is empty or its metric is missing.
 
     >>> is_met("val_accuracy >= 0.97", {"val_accuracy": 0.98})
     True
@@ -183,7 +183,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
         string; the path of a data file is relative to the current folder.
 
     Raises:
-      ConfigError: if the file cannot be read or is not TOML, or an override changes nothing that there is.
+      ConfigError: if the file cannot be read or is not TOML, or an override names a key that does not exist.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):

@@ -1,4 +1,4 @@
-"""The model of a run as others take it away: of encoded rows in their own units."""
+"""A run's model, ready for export: it takes encoded features in their original units."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from densefn.training import folder
 
 
 def load(run: Path) -> tuple[Model, Preparation | None]:
-    """The model of a run, with what its preparation does to inputs and outputs.
+    """Loads a run's model, with the standardisation of its inputs and outputs.
 
     Args:
       run: the run's folder or its `model.safetensors`.
 
     Returns:
-      The model, and the preparation that lies beside it, if there is one: its `features` are the columns of the input.
+      The model, and the preparation beside it or None. The preparation's `features` are the input's columns.
 
     Raises:
       ValueError: names the file that is missing or not as the run wrote it, or the parameter that is not finite.

@@ -1,4 +1,4 @@
-"""The loop over the epochs of a training, from the plan of one that is found to fit together."""
+"""The training loop, and the checked plan that it runs."""
 
 import time
 from collections import deque
@@ -27,21 +27,21 @@ from densefn.training.step import State, make_state, make_step, trained_params
 
 T = TypeVar("T")
 
-# Of each so many steps the first evaluated epoch looks at the gradient of one batch: it costs as much as a step.
+# Gradient norms are taken at most once in this many steps; each costs about one step, so 2% at most.
 STEPS_PER_GRADIENT_NORMS = 50
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run needs, found to fit together.
+    """All that a run needs, checked together.
 
     Attributes:
       config: of the run.
       dataset: loaded and split.
-      model: takes the rows of the data set, and has the outputs that the loss needs.
+      model: takes the data set's features, and has as many outputs as the loss needs.
       optimizer: of the model's parameters.
-      loss: that is minimised, with what it takes from the training rows.
-      metrics: that are reported of the validation rows, by the names under which they are reported.
+      loss: that is minimised, with the class weights of the training rows.
+      metrics: of the validation rows, by the names of their columns in the rows of the run.
     """
 
     config: Config
@@ -96,7 +96,7 @@ def _check_model(plan: Plan) -> None:
 
 
 def _other_task(plan: Plan) -> str:
-    """That a target may have been taken for what it is not, if its numbers leave it open."""
+    """A hint that the task may have been guessed wrong, for a target whose numbers fit both."""
     target = plan.dataset.preparation.target
     if not isinstance(plan.config.data, data.FileSource) or len(target.titles) > 1:
         return ""
@@ -106,19 +106,19 @@ def _other_task(plan: Plan) -> str:
 
 
 def _check_step(plan: Plan) -> None:
-    """Traces one step: an optimizer's argument of a wrong kind shows only here."""
+    """Traces one step: only here does optax refuse an argument of a wrong type."""
     step = make_step(plan.model, plan.optimizer, plan.loss)
     try:
         state = jax.eval_shape(lambda: initial_state(plan))
         after, _ = jax.eval_shape(step, state, plan.dataset.train.take(np.arange(1)))
-    except Exception as error:  # whatever optax raises, the user's arguments are the cause
+    except Exception as error:  # optax raises errors of many types, all of them caused by the user's arguments
         raise TableError([Problem(("optimizer",), f"a training step fails with these arguments: {error}")]) from None
     if after != state:
         raise TableError([Problem(("optimizer",), "a training step changes the shapes or dtypes of the state")])
 
 
 def initial_state(plan: Plan, key: Array | None = None) -> State:
-    """The parameters and the optimizer's state before the first step; None is the key of the config's seed."""
+    """The state before the first step; a key of None is that of the config's seed."""
     settings = plan.config.train
     key = jax.random.key(settings.seed) if key is None else key
     features = plan.dataset.features
@@ -131,12 +131,12 @@ def nan_unless_finite(loss: Array, params: Any) -> Array:
 
 
 class Snapshot(NamedTuple):
-    """Where a training stands after an epoch.
+    """The state of a training after an epoch, from which it can go on.
 
     Attributes:
-      rows: the metrics of the epochs that were done.
+      rows: of the finished epochs.
       state: after the last of them, or the first state.
-      kept: after the one whose model is, so far, the one to keep.
+      kept: the state after the epoch whose model is kept so far.
     """
 
     rows: list[Row]
@@ -145,12 +145,12 @@ class Snapshot(NamedTuple):
 
     @property
     def epochs(self) -> list[tuple[State, Row]]:
-        """The epochs that were done, as `train` yielded them; with the state to keep for each that is forgotten."""
+        """The finished epochs as (state, row). Only two states are known; `kept` stands in for all but the last."""
         return [*((self.kept, row) for row in self.rows[:-1]), *((self.state, row) for row in self.rows[-1:])]
 
 
 def initial_snapshot(plan: Plan) -> Snapshot:
-    """Where a training stands before its first step."""
+    """The snapshot before the first step."""
     first = jax.jit(lambda: initial_state(plan))()
     return Snapshot([], first, first)
 
@@ -158,11 +158,10 @@ def initial_snapshot(plan: Plan) -> Snapshot:
 def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row]]:
     """Trains, and yields the state and the metrics after each epoch that is not done yet.
 
-    The order of the rows depends on the seed and the number of the epoch alone. Of rows on the device the next epoch is
-    dispatched before the host waits for the metrics of the last one, so the device is not idle while they are read and
-    shown; of a stream it begins after them. The metrics of an epoch without an evaluation are those of the training
-    rows alone; the norms of the gradient, of the first batch, are there where it was looked at. The loss of an epoch is
-    NaN where it is finite and the parameters after it are not: its model is not one to keep.
+    The order of the rows depends only on the seed and the number of the epoch. For rows on the device, epoch n + 1 is
+    dispatched before the metrics of epoch n are read, so the device is not idle meanwhile. A stream does not overlap
+    epochs. An epoch without an evaluation has no metrics of validation rows. The loss of an epoch is NaN if it is
+    finite but the parameters after it are not, so that its model is not kept.
     """
     past = past or initial_snapshot(plan)
     began = time.perf_counter() - (past.rows[-1].seconds if past.rows else 0)
@@ -185,7 +184,7 @@ def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row
 def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]]:
     """Dispatches the epochs, each with its evaluation.
 
-    The state is not donated: the one before is still to be looked at when the next epoch has begun.
+    The state is not donated: the previous one is still read after the next epoch has begun.
     """
     settings, rows = plan.config.train, plan.dataset.train
     epoch = make_epoch(make_step(plan.model, plan.optimizer, plan.loss), plan.config.data.batch_size)
@@ -197,6 +196,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     batches = -(-len(rows.y) // plan.config.data.batch_size)
     state = past.state
     for number in range(len(past.rows) + 1, settings.epochs + 1):
+        # NumPy draws the order: it is the same with every version of JAX, and a stream needs it on the host.
         order = np.random.default_rng((settings.seed, number)).permutation(len(rows.y))
         state, train_loss = epoch(state, rows, order)
         measured: dict[str, Any] = {"train_loss": reported(train_loss, state.params)}
@@ -204,6 +204,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
             val_loss, values = evaluate(kept(state), plan.dataset.validation)
             measured |= {"val_loss": val_loss, **values}
             before = (number - 1) // settings.evaluate_every * settings.evaluate_every
+            # ceil(steps / 50) counts the measurements up to an epoch: one is due if it grew since the last evaluation.
             if -(-number * batches // STEPS_PER_GRADIENT_NORMS) > -(-before * batches // STEPS_PER_GRADIENT_NORMS):
                 measured["gradient_norms"] = gradient_norms(state, looked_at)
         yield state, measured

@@ -1,4 +1,4 @@
-"""What a run is after: its loss and metrics, found to go with the data."""
+"""Chooses the loss and the metrics of a run, or checks those that were given."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +20,8 @@ def choose(config: Config, dataset: Dataset) -> tuple[Config, Loss, Measures]:
     """Chooses the loss and the metrics where none were given, and checks what was given.
 
     Returns:
-      The config with the loss and the metrics in it; the loss with what it takes from the training rows; the metrics by
-      the names under which they are reported.
+      The config with the loss and the metrics in it; the loss with the class weights of the training rows; and the
+      metrics by the names under which they are reported.
 
     Raises:
       TableError: if they do not go with the data.
@@ -55,7 +55,7 @@ def _check_accumulation(config: Config, dataset: Dataset) -> None:
 
 @contextmanager
 def _at(*path: str) -> Iterator[None]:
-    """Puts the path of what is checked before the paths of its mistakes."""
+    """Puts a path before the paths of the mistakes that are found inside."""
     try:
         yield
     except TableError as error:

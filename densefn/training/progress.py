@@ -1,4 +1,4 @@
-"""What a run shows while it trains: a live bar on a terminal, a plain line an epoch elsewhere."""
+"""The progress of a run: a live bar on a terminal, one plain line per epoch elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from densefn.training.runs import Result
 
 @contextmanager
 def display(config: Config) -> Iterator[Callable[[Row], None]]:
-    """Shows the metrics of each epoch that it is given."""
+    """Gives a function that shows the row of an epoch."""
     console = Console(highlight=False)
     if not console.is_terminal:
         yield lambda row: print(f"epoch {row.epoch}/{config.train.epochs}  {_line(row)}", flush=True)
@@ -25,7 +25,7 @@ def display(config: Config) -> Iterator[Callable[[Row], None]]:
 
 
 def closing_line(config: Config, result: Result) -> str:
-    """What was reached, whether that was expected, and where it is."""
+    """The last line of a run: metric reached, expectation, path of the report."""
     last, kept = result.metrics[-1], result.kept
     early = "stopped early after " if last.epoch < config.train.epochs else ""
     ended = "stopped after " if result.stopped else early

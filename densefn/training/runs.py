@@ -27,11 +27,11 @@ from densefn.training.metrics_file import Row
 from densefn.training.step import State, trained_params
 from densefn.training.stopping import is_finite, until_stopped
 
-# Of a regression so many validation rows are written down with their predictions.
+# At most this many validation rows are saved with a regression's predictions: the report draws one point for each.
 MOST_PREDICTIONS = 1000
-# Of so many validation rows the outputs of the layers are counted.
+# Layer-output histograms use at most this many validation rows, whose outputs are all in memory at once.
 MOST_HISTOGRAM_ROWS = 8192
-# Once in so many seconds at most, and at the end, it is saved where the run stands.
+# The least number of seconds between saves of the run's state; it is also saved at the end.
 SECONDS_PER_SAVE = 30
 
 Warn = Callable[[str], Any]
@@ -67,16 +67,16 @@ class Result:
 def start(
     plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user, finish: Finish = nothing
 ) -> Result:
-    """Trains and leaves in the folder the config, the preparation of the rows, the metrics and the model.
+    """Trains, and writes the config, the preparation, the metrics and the model into a folder.
 
-    Stopped by Ctrl-C, SIGTERM or SIGHUP it finishes the epoch and leaves the same; the next epoch has then begun on the
-    device, and is computed for nothing. A second signal ends it at once.
+    On Ctrl-C, SIGTERM or SIGHUP it finishes the epoch and writes the same files. The next epoch has then begun on the
+    device, and its result is discarded. A second signal ends the run at once.
 
     Args:
       plan: as `prepare` returns it.
       run_dir: a new folder, or an empty one.
-      show: is given the metrics of each epoch. Once it fails as a terminal does that has gone away, it is left out.
-      warn: is told what does not end the run and should be known.
+      show: is given the row of each epoch. It is no longer called after an OSError, as of a closed terminal.
+      warn: is given messages that do not end the run.
       finish: is called with the folder once all is saved, also if a loss is not finite; to draw the report, pass
         `densefn.report.write_report`.
 
@@ -91,17 +91,17 @@ def start(
         try:
             return _complete(plan, snapshot.begin(run_dir, plan), show, initial_snapshot(plan), finish)
         finally:
-            with suppress(OSError):  # it holds something, once the run has begun
+            with suppress(OSError):  # the folder is not empty: the run has begun
                 run_dir.rmdir()
 
 
 def resume(
     plan: Plan, run_dir: Path, show: Callable[[Row], Any], warn: Warn = warn_user, finish: Finish = nothing
 ) -> Result:
-    """Goes on where a run was stopped or killed, and leaves what `start` leaves, to the same bits.
+    """Resumes a run that was stopped or killed. The files are those of an uninterrupted run, bit for bit.
 
     Args:
-      plan: as `prepare` returns it, of the config in the folder.
+      plan: from `prepare`, of the config in the folder.
       run_dir: the run's folder.
       show: as for `start`.
       warn: as for `start`.
@@ -110,7 +110,7 @@ def resume(
     Raises:
       RunError: if a loss is no longer finite.
       LockedError: if another process trains in it.
-      ResumeError: if the run cannot go on, as `snapshot.reopen` says.
+      ResumeError: if the run cannot be resumed; see `snapshot.reopen`.
     """
     with folder.locked(run_dir, warn):
         try:
@@ -154,12 +154,12 @@ def _check_losses(run_dir: Path, last: Row, kept: Row) -> None:
 
 
 def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot) -> tuple[Snapshot, Row, int | None]:
-    """Trains, and logs and shows each epoch; now and then, and at the end, it saves where the run stands.
+    """Trains, logs and shows each epoch, and saves the run's state at intervals and at the end.
 
-    The epochs of the past are decided upon once more: what ends a run, and what it keeps, follows from their metrics.
+    Finished epochs are replayed through the stopping rule, which depends on their metrics only.
 
     Returns:
-      Where the run stands, the row of the epoch to keep, and the signal that stopped it before the last.
+      The last snapshot, the row of the epoch whose model is kept, and the signal that stopped the run early, or None.
     """
     settings, kept_epoch, stopped, next_save = plan.config.train, 0, None, 0.0
     kept_by = settings.kept_by if settings.keep == "best" else None
@@ -190,7 +190,7 @@ def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot)
 def _logged(
     epochs: Iterable[tuple[State, Row]], file: TextIO, show: Callable[[Row], Any]
 ) -> Iterator[tuple[State, Row]]:
-    """The epochs, each written down and shown when it comes."""
+    """Writes and shows the row of each epoch, and passes both on."""
     for state, row in epochs:
         file.write(metrics_file.lines([row]))
         file.flush()
@@ -199,7 +199,7 @@ def _logged(
 
 
 def _while_it_can(show: Callable[[Row], Any]) -> Callable[[Row], None]:
-    """What shows the epochs until it fails as a terminal does that has gone away: a run does not end with it."""
+    """Wraps `show` so that it is not called again after an OSError: a closed terminal does not end the run."""
     fails = Event()
 
     def shown(row: Row) -> None:
@@ -213,7 +213,7 @@ def _while_it_can(show: Callable[[Row], Any]) -> Callable[[Row], None]:
 
 
 def _held_out(plan: Plan, params: Any) -> dict[str, Any]:
-    """The content of the JSON file about the validation rows, by its name."""
+    """The confusion matrix, or the predictions of a regression, by the name of its JSON file."""
     rows, preparation = plan.dataset.validation, plan.dataset.preparation
     if plan.dataset.classes:
         matrix = confusion_matrix(outputs(plan.model, params, rows), jnp.asarray(rows.y))

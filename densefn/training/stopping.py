@@ -1,4 +1,4 @@
-"""When a run ends before its last epoch, and which of its models it keeps: decided by the metrics, epoch by epoch."""
+"""Early stopping, and which epoch's model is kept."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,10 +16,9 @@ class EarlyStopping(Value):
     """When a run ends early.
 
     Args:
-      metric: that is watched: `"train_loss"`, `"val_loss"` or one of the run's metrics, such as `"val_accuracy"`.
-      patience: the number of epochs without a better value after which the run ends. Where not every epoch is
-        evaluated, it ends with one that is.
-      min_delta: by how much a value must be better to count as better.
+      metric: the name of what is watched: `"train_loss"`, `"val_loss"` or a metric such as `"val_accuracy"`.
+      patience: the run ends after this many epochs without a better value, at an epoch that is evaluated.
+      min_delta: the least improvement that counts.
 
     Source: `keras.callbacks.EarlyStopping`.
     """
@@ -47,7 +46,7 @@ class Watch(NamedTuple):
     epoch: int = 0
 
     def after(self, row: Mapping[str, int | float]) -> "Watch":
-        """What is known after an epoch; one without the metric, or where it is not finite, changes nothing.
+        """The best value after an epoch. An epoch without the metric, or with one that is not finite, changes nothing.
 
         >>> watch = Watch("val_loss", larger=False)
         >>> for epoch, loss in enumerate([3.0, 2.0, float("nan"), 2.0], 1):
@@ -65,14 +64,14 @@ class Watch(NamedTuple):
 
 
 def is_finite(row: Mapping[str, int | float]) -> bool:
-    """Whether the losses of an epoch are finite: the one of the training rows and, where it has one, the other."""
+    """Whether the training loss of an epoch is finite and, if it was evaluated, its validation loss."""
     return all(math.isfinite(row[name]) for name in ("train_loss", "val_loss") if name in row)
 
 
 def until_stopped(
     epochs: Iterable[tuple[S, Row]], stopping: EarlyStopping | None, kept_by: str | None
 ) -> Iterator[tuple[S, Row, bool]]:
-    """The epochs up to the end of the patience, each with whether its model is, so far, the one to keep.
+    """The epochs up to early stopping, each with whether its model is the one to keep so far.
 
     Args:
       epochs: pairs of a state and a row of metrics.

@@ -135,7 +135,7 @@ def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys
     assert main(["evaluate", str(trained), "new.csv", "--format", "json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out, parse_constant=pytest.fail)["auc"] is None
-    assert err == "null stands for what these rows give no number for: auc\n"
+    assert err == "null replaces metrics that are undefined for these rows: auc\n"
 
 
 @pytest.mark.parametrize(

@@ -379,9 +379,7 @@ def test_whole_numbers_of_which_float64_loses_the_digits_are_refused(ending, as_
         return data.load(ArrayFile(str(path), target=-1, task="regression"))
 
     for numbers in (near(40), near(40, -(2**60)), near(3, 2**53 + 1), near(40, step=2**20 + 1)):
-        with pytest.raises(
-            TableError, match=r"expected numbers that float64 keeps apart, got -?\d{16,} and others near"
-        ):
+        with pytest.raises(TableError, match=r"expected numbers that differ in float64, got -?\d{16,} and others near"):
             load(numbers)
     for numbers in (near(40, step=256), near(40, 2**53 - 50)):
         assert load(numbers).features == 1
@@ -403,6 +401,6 @@ def test_the_task_is_that_of_whole_numbers_that_float64_takes_for_one(ending, tm
         frame = pl.DataFrame({"x": np.arange(ROWS), "y": codes})
         frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
         settings = TableFile(str(path), "y")
-    with pytest.raises(TableError, match='float64 keeps apart, got .*, or set data.task = "classification"'):
+    with pytest.raises(TableError, match='differ in float64, got .*, or set data.task = "classification"'):
         data.load(settings)
     assert data.load(build(type(settings), {**settings.to_table(), "task": "classification"})).classes == 40

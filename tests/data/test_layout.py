@@ -158,7 +158,7 @@ def test_letters_composed_and_decomposed_are_the_same(written, asked, read):
         ("x,y\n1,a,\n2,b\n3,c\n", "t.csv:2: expected 2 fields as in the header, got 3; a field"),
         ("sep=;\n# a\nx;y\n1;a;b\n", "t.csv:4: expected 2 fields as in the header, got 3; a field that holds ';'"),
         ("x,y\n1,a\n#2\n", "t.csv:3: expected 2 fields as in the header, got 1"),
-        ("cafe\u0301,caf\xe9\n1,2\n", "t.csv:1: expected names that differ, and columns 1 and 2 are both 'caf\xe9'"),
+        ("cafe\u0301,caf\xe9\n1,2\n", "t.csv:1: expected unique names, and columns 1 and 2 are both 'caf\xe9'"),
         ("# a\n# b\n", "t.csv: expected a header, a line with the names of the columns; the file begins without one"),
         ("sep=;\n", "t.csv: expected a header"),
         ("x,y\n,\n,,\n", "t.csv: expected rows below the header, got none"),
@@ -263,7 +263,7 @@ def test_numbers_are_the_nearest_of_float64(cell, value, read):
 )
 def test_what_is_no_number_of_float32_is_refused_with_its_place(cell, read):
     table = read(f"x,z\n1,1\n2,2\n3,3\n{cell},4\n")
-    with pytest.raises(data.DataError, match=r"t\.csv:5: column 'x': expected a (finite )?number, ") as error:
+    with pytest.raises(data.DataError, match=r"t\.csv:5: column 'x': expected a number") as error:
         cells.numbers(table, "x")
     assert len(str(error.value)) < 200
 

@@ -88,15 +88,24 @@ def lines(**changed):
         (HEADER, "houses.csv: expected rows below the header, got none"),
         (HEADER + "1,Rome,2\n", "houses.csv: expected at least two rows, one to train and one to hold out, got one"),
         ((HEADER + ROWS).replace("\n", "\r"), "houses.csv:1: expected lines that end with \\n or \\r\\n, got a"),
-        (HEADER.replace("city", "area") + ROWS, "houses.csv:1: expected names that differ, and columns 1 and 2"),
+        (HEADER.replace("city", "area") + ROWS, "houses.csv:1: expected unique names, and columns 1 and 2"),
         (
             " ,,\n" + ROWS,
             "houses.csv:1: expected a header, a line with the names of the columns, got one without names",
         ),
         (lines(line_9="n.a.,Rome,1"), "houses.csv:9: column 'area': expected a number, got 'n.a.'; 'area' is"),
-        (lines(line_9="inf,Rome,1"), "houses.csv:9: column 'area': expected a finite number, of float32, got inf"),
-        (lines(line_9="-1e39,Rome,1"), "houses.csv:9: column 'area': expected a finite number, of float32, got -1e39"),
-        (lines(line_9="1e400,Rome,1"), "houses.csv:9: column 'area': expected a finite number, of float32, got 1e400"),
+        (
+            lines(line_9="inf,Rome,1"),
+            "houses.csv:9: column 'area': expected a number that is finite in float32, got inf",
+        ),
+        (
+            lines(line_9="-1e39,Rome,1"),
+            "houses.csv:9: column 'area': expected a number that is finite in float32, got -1e39",
+        ),
+        (
+            lines(line_9="1e400,Rome,1"),
+            "houses.csv:9: column 'area': expected a number that is finite in float32, got 1e400",
+        ),
         (
             HEADER + ROWS.replace("Paris", "2024-05-01").replace("Rome", "2024-06-01 10:00"),
             "houses.csv:2: column 'city': this column holds dates, which are no numbers; write what matters",
@@ -249,12 +258,12 @@ SPOILT = np.where(X == 7, np.inf, X)
         (
             {"a.npz": npz(x=SPOILT, y=X[:, 0])},
             'path = "a.npz"',
-            "a.npz: row 3: column 'x[1]': expected a finite number",
+            "a.npz: row 3: column 'x[1]': expected a number that is finite",
         ),
         (
             {"a.npz": npz(x=X, y=SPOILT[:, 1])},
             'path = "a.npz"',
-            "a.npz: row 3: column 'y[0]': expected a finite number",
+            "a.npz: row 3: column 'y[0]': expected a number that is finite",
         ),
         (
             {"a.npz": npz(x=X, y=np.where(X[:, 0] == 9, np.nan, X[:, 0]))},
@@ -352,7 +361,7 @@ FRAME = pl.DataFrame({"x": np.arange(20.0), "y": np.arange(20.0) ** 2})
         ),
         (
             parquet(FRAME.with_columns(x=pl.when(pl.col("x") == 3).then(float("inf")).otherwise(pl.col("x")))),
-            "a.parquet: row 4: column 'x': expected a finite number, of float32, got inf",
+            "a.parquet: row 4: column 'x': expected a number that is finite in float32, got inf",
         ),
     ],
 )
@@ -439,7 +448,10 @@ class TestPrediction:
         ("content", "message"),
         [
             ("flag,x\ntrue,1\nfalse,many\n", "new.csv:3: column 'x': expected a number, got 'many'"),
-            ("flag,x\ntrue,1\nfalse,inf\n", "new.csv:3: column 'x': expected a finite number, of float32, got inf"),
+            (
+                "flag,x\ntrue,1\nfalse,inf\n",
+                "new.csv:3: column 'x': expected a number that is finite in float32, got inf",
+            ),
             ("flag,x\nmaybe,1\n", "new.csv:2: column 'flag': expected true or false, got 'maybe'"),
             ("flag,y\ntrue,1\n", "new.csv: unknown column 'x'; there are: flag, y."),
         ],

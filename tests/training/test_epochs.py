@@ -284,7 +284,7 @@ class TestCommands:
         x[row, 4] = np.nan
         write(tmp_path, x)
         assert main(["train", "c.toml", "--run-dir", "run"]) == 2
-        assert f"x.npy: row {row + 1}: column 'x[4]': expected a finite number" in capsys.readouterr().err
+        assert f"x.npy: row {row + 1}: column 'x[4]': expected a number that is finite" in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
 
     def test_only_npy_files_are_streamed(self, tmp_path, capsys):
