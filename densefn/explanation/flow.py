@@ -2,6 +2,7 @@
 
 from densefn.explanation import svg
 from densefn.explanation.facts import Product, dims
+from densefn.explanation.formulas import is_elementwise
 
 _LEFT, _STEP, _ASIDE = 4.0, 56.0, 18.0
 
@@ -17,14 +18,15 @@ def draw(product: Product) -> str:
     applied = [(f"@ kernel [{kernel}]", f"dL/dkernel [{kernel}]", "kernel")]
     if product.bias:
         applied.append((f"+ bias [{product.units}]", f"dL/dbias [{product.units}]", "bias"))
+    slope = f"* {product.activation}'(z)" if is_elementwise(product.activation) else "* Jacobian"
     right = _LEFT + 2 * _ASIDE + svg.room(product.activation, *values, *(each for each, _, _ in applied))
-    width = right + _ASIDE + svg.room(f"* {product.activation}'(z)", *gradients, *(each for _, each, _ in applied))
+    width = right + _ASIDE + svg.room(slope, *gradients, *(each for _, each, _ in applied))
     elements = []
     for number, (name, _) in enumerate(arrays):
         y = 18 + number * _STEP
         elements += [svg.text(_LEFT, y, values[number], name), svg.text(right, y, gradients[number], name)]
         elements += [svg.arrow(_LEFT + 8, y + 8, y + 38), svg.arrow(right + 8, y + 38, y + 8)]
-        beside = applied if number == 0 else [(product.activation, f"* {product.activation}'(z)", "")]
+        beside = applied if number == 0 else [(product.activation, slope, "")]
         for line, (forward, backward, color) in enumerate(beside if number < len(arrays) - 1 else []):
             below = y + 20 + 16 * line
             elements.append(svg.text(_LEFT + _ASIDE, below, forward, color))

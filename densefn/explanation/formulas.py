@@ -15,7 +15,7 @@ ACTIVATIONS = {
     "elu": "z where z > 0, {alpha:g} * (exp(z) - 1) elsewhere",
     "exponential": "exp(z)",
     "gelu": "z * Phi(z), with the standard normal distribution's Phi",
-    "glu": "a * sigmoid(b), where a and b are the halves of z along {over}: half as many outputs",
+    "glu": "a * sigmoid(b), where a and b are the halves of z along {over}",
     "hard_shrink": "z where |z| > {threshold:g}, 0 elsewhere",
     "hard_sigmoid": "min(max(z / 6 + 1/2, 0), 1)",
     "hard_silu": "z * min(max(z / 6 + 1/2, 0), 1)",
@@ -96,12 +96,17 @@ def defined(given: AnyActivation | None) -> str | None:
     return None if name == "linear" or formula == f"{name}(z)" else f"{name}(z) = {formula}"
 
 
+def is_elementwise(name: str) -> bool:
+    """Whether each entry of the output is known to depend on one entry of the input."""
+    return name in ACTIVATIONS and "{over}" not in ACTIVATIONS[name]
+
+
 def through(given: AnyActivation | None, shape: str) -> Iterator[str]:
     """The formulas of `g = dL/dz`, an array of this shape, for `y = activation(z)`."""
     name = name_of(given)
     if name == "linear":
         yield f"g[{shape}] = dL/dy"
-    elif "{over}" in ACTIVATIONS.get(name, "{over}"):  # an output depends on several inputs
+    elif not is_elementwise(name):
         yield f"g[{shape}] = dL/dz, which is dL/dy times the Jacobian of {name} at z"
     else:
         yield f"g[{shape}] = dL/dy[{shape}] * {name}'(z)"

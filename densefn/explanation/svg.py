@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from densefn import _page
 
 STYLE = """\
-.densefn svg { max-width: 26rem; margin: 1rem 0; font: 13px system-ui, sans-serif; color: var(--ink);
+.densefn svg { width: auto; max-width: 100%; margin: 1rem 0; font: 13px system-ui, sans-serif; color: var(--ink);
   fill: currentColor; }
 .densefn svg .tick { font-size: 11px; opacity: .75; } .densefn svg :is(line, path, .frame) { stroke: currentColor;
   fill: none; } .densefn svg .faint { stroke: var(--line); } .densefn svg .head { fill: currentColor; stroke: none; }
@@ -31,15 +31,15 @@ def picture(width: float, height: float, label: str, elements: Iterable[str]) ->
     """
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        f'aria-label="{html.escape(label)}">{"".join(elements)}</svg>'
+        f'aria-label="{html.escape(label)}" width="{width:.0f}">{"".join(elements)}</svg>'
     )
 
 
 def alone(drawn: str) -> str:
     """A picture as a standalone file, with its styles for light and dark."""
     opening, rest = drawn.split(">", 1)
-    width, height = opening.split('viewBox="0 0 ')[1].split('"')[0].split()
-    size = f' class="densefn" width="{width}" height="{height}"'
+    height = opening.split('viewBox="0 0 ')[1].split('"')[0].split()[1]
+    size = f' class="densefn" height="{height}"'
     return f"{opening}{size}>\n<style>\n{_page.SCHEME}{STYLE.replace('.densefn svg', '.densefn')}</style>\n{rest}\n"
 
 
