@@ -1,4 +1,4 @@
-"""What is inside a model while it trains and after: norms of gradients, outputs of its layers, histograms of both."""
+"""Diagnostics of a model: gradient norms, layer outputs, and histograms of weights and outputs."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What the bits of a run depend on beside its config and its rows: JAX's settings, versions, and the device."""
+"""The environment that the bits of a run depend on: JAX's settings, versions of packages, the device."""
 
 import os
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _SETTINGS = (
     "jax_default_matmul_precision",
     "jax_numpy_dtype_promotion",
 )
-"""That give a run other numbers: one that goes on needs the ones with which it began."""
+"""Settings that change a run's numbers: a resumed run needs the same ones."""
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "optax")
 
 
 def read() -> dict[str, Any]:
-    """What this process computes with, as plain data."""
+    """The environment of this process, as plain data."""
     settings = {name: getattr(jax.config, name, None) for name in _SETTINGS}
     versions = {"densefn": densefn.__version__, **{name: metadata.version(name) for name in _PACKAGES}}
     device, flags = jax.local_devices()[0].device_kind, os.environ.get("XLA_FLAGS", "")
@@ -31,7 +31,7 @@ def read() -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What is not as it was when a run began, each as `name = now (then: before)`.
+    """The differences from the environment in which a run began, each as `name = now (then: before)`.
 
     Args:
       then: as `read` returned it.

@@ -1,4 +1,4 @@
-"""Losses by name: what a training minimises, the mean over the rows of a batch.
+"""Losses by name: a training minimises the mean over the rows of a batch.
 
     [loss]
     name = "cross_entropy"
@@ -49,7 +49,7 @@ class Loss(Value):
         return columns
 
     def fitted(self, targets: Array, columns: int) -> "Loss":
-        """The loss with what it takes from the training rows.
+        """The loss with the quantities that it fits to the training rows, such as balanced class weights.
 
         Args:
           targets: of all training rows.
@@ -83,7 +83,7 @@ class CrossEntropy(Loss):
     label_smoothing / classes`
 
     Args:
-      label_smoothing: the part of each target that is spread over all classes.
+      label_smoothing: the fraction of each target that is spread over all classes.
       class_weights: by which the rows of each class count; "balanced" is `rows / (classes * rows of the class)` on the
         training rows, as in scikit-learn. The sum is divided by the number of rows, not by that of their weights, as
         Keras does it: so batches add up to their epoch.
@@ -114,13 +114,13 @@ class CrossEntropy(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """The cross entropy of the sigmoid of one logit a row, `[rows, 1]`, for two classes, in nats.
+    """The cross entropy of the sigmoid of one logit per row, `[rows, 1]`, for two classes, in nats.
 
     `loss = mean(-weight[class] * (p * log(sigmoid(z)) + (1 - p) * log(sigmoid(-z))))`, `p = (1 - label_smoothing) *
     class + label_smoothing / 2`
 
     Args:
-      label_smoothing: the part of each target that is spread over both classes.
+      label_smoothing: the fraction of each target that is spread over both classes.
       class_weights: of classes 0 and 1, as of `CrossEntropy`.
 
     >>> print(BinaryCrossEntropy()(jnp.zeros((4, 1)), jnp.array([0, 1, 1, 0])))  # log(2)
@@ -221,7 +221,7 @@ AnyLoss = Annotated[Loss | None, _checks.optional(check)]
 
 
 def choose(given: Loss | None, *, classifies: bool) -> Loss:
-    """What a training minimises: what was given or, if that is None, what is usual for the task.
+    """Chooses the loss: the one given or, for None, the usual one of the task.
 
     Args:
       given: a loss or None.

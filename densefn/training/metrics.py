@@ -1,4 +1,4 @@
-"""Metrics by name: what is reported of the validation rows, beside the loss.
+"""Metrics by name: reported for the validation rows, besides the loss.
 
     [train]
     metrics = ["accuracy", "f1", "top_3_accuracy"]
@@ -26,13 +26,13 @@ from densefn.training import outputs_and_targets as pairs
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:
-    """The part of the rows whose largest logit is that of their class."""
+    """The fraction of the rows whose largest logit is that of their class."""
     logits, classes = _of_classes("accuracy", outputs, targets)
     return _known(logits, classes, jnp.mean(jnp.argmax(logits, axis=-1) == classes))
 
 
 def top_k_accuracy(outputs: Array, targets: Array, *, k: int) -> Array:
-    """The part of the rows whose class has one of the `k` largest logits; of equal ones the first counts as larger.
+    """The fraction of the rows whose class has one of the `k` largest logits; ties go to the first class.
 
     >>> top_k_accuracy(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), jnp.array([1, 2]), k=2)
     Array(0.5, dtype=float32)
@@ -43,7 +43,7 @@ def top_k_accuracy(outputs: Array, targets: Array, *, k: int) -> Array:
 
 
 def confusion_matrix(outputs: Array, targets: Array) -> Array:
-    """How many rows of each class (the first axis) are taken for each class (the second), `[classes, classes]`.
+    """Counts of rows by class (first axis) and predicted class (second axis), `[classes, classes]`.
 
     >>> confusion_matrix(jnp.array([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0]]), jnp.array([0, 1, 1])).tolist()
     [[1, 0], [1, 1]]
@@ -59,7 +59,7 @@ def f1(outputs: Array, targets: Array) -> Array:
 def precision(outputs: Array, targets: Array) -> Array:
     """The precision of each class, `tp / (tp + fp)`, averaged over those among targets or predictions.
 
-    That of a class that is never predicted is 0, as in scikit-learn.
+    A class that is never predicted has precision 0, as in scikit-learn.
     """
     return _averaged("precision", outputs, targets, lambda predicted, _: predicted)
 
@@ -67,17 +67,17 @@ def precision(outputs: Array, targets: Array) -> Array:
 def recall(outputs: Array, targets: Array) -> Array:
     """The recall of each class, `tp / (tp + fn)`, averaged over those among targets or predictions.
 
-    That of a class that only predictions have is 0, as in scikit-learn.
+    A class that only predictions have has recall 0, as in scikit-learn.
     """
     return _averaged("recall", outputs, targets, lambda _, there: there)
 
 
 def auc(outputs: Array, targets: Array) -> Array:
-    """The area under the ROC curve: how often a row of a class has the higher score than a row of no such class.
+    """The area under the ROC curve: how often a row of a class has a higher score than a row of another class.
 
-    Equal scores count half. The score of a row is the probability of the class. Of more than two classes, the areas of
-    each against the others are averaged, over the classes that some rows have and others have not. It is NaN if there
-    are none.
+    Equal scores count half. The score of a row is the probability of the class. For more than two classes, the areas of
+    each class against the rest are averaged. A class of no rows or of all rows is left out; without any other, the area
+    is NaN.
 
     >>> auc(jnp.array([[0.1], [0.4], [0.4], [0.8]]), jnp.array([0, 0, 1, 1]))
     Array(0.875, dtype=float32)
@@ -111,7 +111,7 @@ def r2(outputs: Array, targets: Array) -> Array:
     y, target = pairs.numbers("r2", outputs, targets)
     spread = target - jnp.mean(target, axis=0, keepdims=True)
     constant = jnp.all(target == target[:1], axis=0)
-    # The quotient stays; the squares of numbers such as 1e30 or 1e-30 would be infinite or zero.
+    # Dividing both by the largest keeps the quotient; squares of 1e30 or 1e-30 would be infinite or zero in float32.
     unit = jnp.where(constant, 1, jnp.max(jnp.abs(spread), axis=0))[None]
     residual = jnp.sum(jnp.square((y - target) / unit), axis=0)
     total = jnp.sum(jnp.square(spread / unit), axis=0)
@@ -177,7 +177,7 @@ def get(name: str) -> Metric:
 
 
 def is_larger_better(reported: str) -> bool:
-    """The direction of what a run reports: of a loss, or of a metric after `val_`.
+    """Whether larger is better, for a loss or for a metric after `val_`.
 
     >>> is_larger_better("val_loss"), is_larger_better("val_top_3_accuracy")
     (False, True)
@@ -213,7 +213,7 @@ Names = Annotated[tuple[str, ...] | None, _checks.optional(check)]
 
 
 def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:
-    """What is reported: what was given or, if that is None, the accuracy or R2.
+    """Chooses the metrics: those given or, for None, the accuracy or R2.
 
     Args:
       given: names or None.

@@ -35,7 +35,7 @@ _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
 # the arguments of a schedule for each of its cycles.
 _PAIRS, _JOINED, _STEPS, _CYCLES = "boundaries_and_scales", "schedules", "boundaries", "cosine_kwargs"
 _DECAY_MASKS = ("mask", "weight_decay_mask")
-# What is taken where nothing is given, if not what optax takes; `key` is the seed of the noise of noisy_sgd.
+# Our defaults where they differ from optax's; `key` is the seed of the noise of noisy_sgd.
 _DEFAULTS = {**dict.fromkeys(_DECAY_MASKS, "kernels"), "key": 0}
 
 
@@ -124,14 +124,14 @@ def _optimizer_call(given: Any) -> Call:
 
 
 class Optimizer(Value):
-    """An optimizer of optax, and what is done to the gradient before it.
+    """An optimizer of optax, with clipping and accumulation of the gradient before it.
 
     Args:
       call: of the optimizer.
-      clip_norm: the gradient of all parameters together is shrunk to this norm where it is longer.
+      clip_norm: the largest norm of the gradient of all parameters together; a longer one is scaled down to it.
       clip_value: each entry of the gradient is clipped to this magnitude; not together with `clip_norm`.
-      accumulate: the number of batches whose gradients are averaged for one update, each batch counting the same. The
-        average is what is clipped. What is left when the epoch ends is kept for the next.
+      accumulate: the number of batches whose gradients are averaged, with equal weights, for one update. The average is
+        clipped. Batches that remain at the end of an epoch count for the next one.
     """
 
     call: Annotated[Call, _optimizer_call]

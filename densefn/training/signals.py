@@ -1,4 +1,4 @@
-"""What ends a run before its last epoch from outside: Ctrl-C, the end of a batch job, a terminal that goes away."""
+"""Signals that stop a run: Ctrl-C, the end of a batch job, a closed terminal."""
 
 import signal
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ class Stop:
 
 
 def take_over() -> None:
-    """Has Ctrl-C raise KeyboardInterrupt from here on: where the process began, it ended at once."""
+    """Makes Ctrl-C raise KeyboardInterrupt; until here it ended the process at once."""
     if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Notes the first of these signals; the second does what it does elsewhere, and ends the process at once.
+    """Records the first of these signals. The second has its usual effect, and ends the process at once.
 
     A signal that is ignored stays ignored: `nohup` says so of the end of a terminal.
     """
@@ -34,7 +34,7 @@ def stopping() -> Iterator[Stop]:
     if current_thread() is not main_thread():  # only the main thread may handle signals
         yield stop
         return
-    # None is a handler that was not set from Python, which Python cannot set again.
+    # getsignal gives None for a handler that C code has set, which Python cannot restore.
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
@@ -48,7 +48,7 @@ def stopping() -> Iterator[Stop]:
 
     for number in before:
         signal.signal(number, note)
-    if stop.signal:  # one that came while the others were set
+    if stop.signal:  # a signal that came while the handlers were being set
         restore()
     try:
         yield stop

@@ -1,8 +1,8 @@
-"""Where a run stands, in a file: all that it needs to go on to the bits of one that was never interrupted.
+"""The state of a run in a file: all that it needs to resume with the bits of an uninterrupted run.
 
 `state.safetensors` in the folder of a run holds the state after an epoch and that of the model to keep; the metrics of
-the epochs up to then are in `metrics.jsonl`. The order of the rows needs no place in it: it depends on the seed and the
-number of the epoch alone.
+the epochs up to then are in `metrics.jsonl`. The order of the rows is not stored: it depends only on the seed and the
+number of the epoch.
 """
 
 import json
@@ -32,7 +32,7 @@ class ResumeError(ValueError):
 
 
 def facts(plan: Plan) -> dict[str, Any]:
-    """What the manifest of a run says of it."""
+    """The fingerprint of the data and the environment, for the manifest."""
     return {"data": plan.dataset.fingerprint, **environment.read()}
 
 
@@ -48,19 +48,19 @@ def begin(run_dir: Path, plan: Plan) -> Folder:
 
 
 def save(run: Folder, plan: Plan, snapshot: Snapshot) -> None:
-    """Writes where a run stands, in the place of where it stood before. The rows of metrics are there already."""
+    """Replaces the saved state of a run. The rows of metrics are in the folder already."""
     run.replace({folder.STATE: pack(plan, snapshot)}, {folder.METRICS: metrics_file.lines(snapshot.rows).encode()})
 
 
 def pack(plan: Plan, snapshot: Snapshot) -> bytes:
-    """The bytes of the file that says where a run stands."""
+    """The bytes of the state file."""
     states = {"state": snapshot.state} | ({} if snapshot.kept is snapshot.state else {"kept": snapshot.kept})
     description = {"epoch": len(snapshot.rows), "states": list(states), "config": _table(plan)}
     return _archive.pack(description, jax.tree.map(_as_data, states))
 
 
 def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folder, Snapshot] | None:
-    """Reads where a run stands, and gets its folder ready to go on.
+    """Reads the state of a run, and prepares its folder to resume.
 
     Args:
       run_dir: its folder, locked.
