@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from densefn import activations, constraints, forms, initializers, param, regularizers
 from densefn._fans import Fans, fans_of
@@ -17,7 +17,7 @@ from densefn.forms import AnyForm, KernelAxes
 from densefn.initializers import AnyInitializer, Initializer
 from densefn.layer import Output, Params, declared
 from densefn.param import Param
-from densefn.precision import Policy, add
+from densefn.precision import Policy, add, cast
 from densefn.regularizers import AnyRegularizer
 
 Sizes = Mapping[str, int | None]
@@ -121,8 +121,9 @@ def activated(layer: _Affine, product: Array, bias: Array | None) -> Array:
       bias: in a shape that spreads over the product; None for none.
     """
     if bias is not None:
-        product = product + jnp.broadcast_to(bias.astype(product.dtype), product.shape)
-    return activations.get(layer.activation)(product).astype(layer.policy.output_dtype)
+        # The `+` of arrays promotes dtypes and shapes, which are the same here. That takes longer than the addition.
+        product = lax.add(product, jnp.broadcast_to(cast(bias, product.dtype), product.shape))
+    return cast(activations.get(layer.activation)(product), layer.policy.output_dtype)
 
 
 def with_penalty(layer: Any, params: Params, y: Array, batch: int) -> Output:
@@ -134,5 +135,6 @@ def with_penalty(layer: Any, params: Params, y: Array, batch: int) -> Output:
       y: its output.
       batch: the number of examples, by which the penalty of the activity is divided.
     """
-    activity = param.activity_penalty(regularizers.get(layer.activity_regularizer), y, batch)
-    return Output(y, add(param.penalty(declared(layer), params), activity))
+    penalty = param.penalty(declared(layer), params)
+    regularizer = regularizers.get(layer.activity_regularizer)
+    return Output(y, penalty if regularizer is None else add(penalty, regularizer(y) / max(batch, 1)))

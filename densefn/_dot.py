@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 
 from densefn import _narrow
 from densefn._narrow import Axes
-from densefn.precision import accumulator
+from densefn.precision import accumulator, cast
 
 _NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 
@@ -95,4 +95,4 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
     compute_dtype = jnp.dtype(compute_dtype)
     if compute_dtype in _NARROW:
         return _narrow.product(x, w, axes, compute_dtype)
-    return _narrow.dot_general(x.astype(compute_dtype), w.astype(compute_dtype), axes)
+    return _narrow.dot_general(cast(x, compute_dtype), cast(w, compute_dtype), axes)

@@ -152,11 +152,6 @@ def plain(params: Any) -> Any:
     return {key: plain(value) for key, value in params.items()} if isinstance(params, Mapping) else params
 
 
-def activity_penalty(regularizer: Callable[[Array], Array] | None, y: Array, batch: int) -> Array:
-    """The penalty of an output: the mean over the examples of its batch."""
-    return jnp.zeros((), jnp.float32) if regularizer is None else regularizer(y) / max(batch, 1)
-
-
 def project(declared: Any, params: Any) -> Any:
     """Applies the constraint of every parameter that has one.
 
