@@ -86,6 +86,7 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
 
 def dot_general(x: Array, w: Array, axes: Axes, out_sharding: NamedSharding | None = None) -> Array:
     """The product of operands as they are, in their accumulator's dtype."""
+    out_sharding = out_sharding or _summed(x, w, axes)
     numbers = ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch))
     return lax.dot_general(x, w, numbers, preferred_element_type=accumulator(x.dtype), out_sharding=out_sharding)
 
@@ -286,6 +287,22 @@ def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding |
         return None
     spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
     return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _summed(x: Array, w: Array, axes: Axes) -> NamedSharding | None:
+    """The sharding of a product that sums over axes which a mesh with explicit axes shards in both operands.
+
+    JAX asks for it, as the result could be scattered over these mesh axes. Here every device along them has the sum.
+    None where no such axis is sharded in both: JAX then derives the sharding.
+    """
+    of_x, of_w = jax.typeof(x).sharding, jax.typeof(w).sharding
+    if AxisType.Explicit not in of_x.mesh.axis_types or AxisType.Explicit not in of_w.mesh.axis_types:
+        return None
+    if not any(of_x.spec[i] and of_x.spec[i] == of_w.spec[j] for i, j in zip(axes.x_sum, axes.w_sum, strict=True)):
+        return None
+    in_order = axes.x_batch + axes.x_free(x.ndim), axes.swapped.x_free(w.ndim)
+    spec = [of.spec[axis] for of, order in zip((of_x, of_w), in_order, strict=True) for axis in order]
+    return NamedSharding(of_x.mesh, PartitionSpec(*spec))
 
 
 def _inverse(order: Sequence[int]) -> list[int]:

@@ -276,6 +276,32 @@ def test_sharded_gives_the_same(kind, spec):
         chex.assert_trees_all_close(jax.jit(gradient)(params, x), expected, **CLOSE)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("way", ["eager", "jit", "vmap", "heads"])
+def test_a_sum_over_an_explicitly_sharded_axis_is_on_every_device(dtype, way):
+    mesh = jax.make_mesh((2,), ("mesh",), axis_types=(jax.sharding.AxisType.Explicit,))
+    x, w, equation = (drawn(3, 8, 4), drawn(4, 6, seed=1), "bsi,io->bso")
+    if way == "heads":  # the second of two contracted axes is sharded, and neither is the last
+        x, w, equation = (drawn(3, 4, 8), drawn(5, 4, 3, seed=1), "bhs,ohb->so")
+    spec = [P(*("mesh" if axis == equation[{"heads": 1}.get(way, 2)] else None for axis in axes))
+            for axes in equation.split("->")[0].split(",")]  # fmt: skip
+    of = partial(einsum, equation, compute_dtype=dtype)
+    if way == "vmap":
+        of = jax.vmap(partial(einsum, "si,io->so", compute_dtype=dtype), (0, None))
+    of = of if way == "eager" else jax.jit(of)
+    rounded = [np.asarray(a.astype(dtype), np.float64) for a in (x, w)]
+    with jax.set_mesh(mesh):
+        placed = [jax.device_put(a, jax.NamedSharding(mesh, s)) for a, s in zip((x, w), spec, strict=True)]
+        y, dx_dw = of(*placed), jax.grad(lambda x, w: jnp.sum(of(x, w)), (0, 1))(*placed)
+    assert y.sharding.is_fully_replicated
+    assert [a.sharding.spec for a in dx_dw] == spec
+    np.testing.assert_allclose(y, np.einsum(equation, *rounded), **CLOSE)
+    ones = np.ones(y.shape)
+    (of_x, of_w), of_y = equation.split("->")[0].split(","), equation.split("->")[1]
+    np.testing.assert_allclose(dx_dw[0], np.einsum(f"{of_y},{of_w}->{of_x}", ones, rounded[1]), **CLOSE)
+    np.testing.assert_allclose(dx_dw[1], np.einsum(f"{of_x},{of_y}->{of_w}", rounded[0], ones), **CLOSE)
+
+
 @pytest.mark.parametrize("mapped", [(0, None), (None, 0), (0, 0)], ids=str)
 def test_gradients_of_an_ensemble_on_several_devices_stay_there(mapped):
     mesh = jax.make_mesh((2,), ("mesh",), axis_types=(jax.sharding.AxisType.Explicit,))
