@@ -8,23 +8,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser"]
 html_theme = "sphinx_book_theme"
 html_title = "densefn"
 html_theme_options = {"show_toc_level": 2}
-html_math_renderer = "mathml"
 
 default_role = "code"  # docstrings mark code as Markdown does, with single backticks
 autodoc_typehints = "none"  # types, shapes and units are in `Args`
 myst_heading_anchors = 3
-myst_enable_extensions = ["dollarmath"]
-
-
-def _mathematics(translator, node):
-    """Writes a formula as MathML. Sphinx's own writers need a script from the network, or LaTeX."""
-    from docutils.nodes import SkipNode  # noqa: PLC0415, the tests read this file without Sphinx
-    from docutils.utils.math.latex2mathml import tex2mathml  # noqa: PLC0415
-
-    translator.body.append(tex2mathml(node.astext(), as_block=node.tagname == "math_block"))
-    raise SkipNode
-
-
-def setup(app):
-    """Registers the renderer of formulas."""
-    app.add_html_math_renderer("mathml", (_mathematics, None), (_mathematics, None))
