@@ -14,6 +14,9 @@ from densefn.cli.console import fail
 # Environment variables that a package reads. An unknown value is a plain error, whose message quotes it.
 _VARIABLES = ("JAX_PLATFORMS", "MPLBACKEND")
 
+# From XLA, which JAX raises as a RuntimeError, and from the loader of libraries.
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "failed to map segment")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command `densefn`.
@@ -51,11 +54,20 @@ def _run(argv: Sequence[str] | None) -> int:
         return arguments.command(arguments)
     except RecursionError:
         return fail("expected values that are nested less deeply: Python's limit of recursion is reached")
-    except (RuntimeError, ValueError) as error:
+    except MemoryError as error:
+        return fail(_memory(str(error)), 1)
+    except (ImportError, RuntimeError, ValueError) as error:
+        if any(sign in str(error) for sign in _OUT_OF_MEMORY):
+            return fail(_memory(str(error).splitlines()[0]), 1)
         for name in _VARIABLES:
             if (value := os.environ.get(name)) and repr(value) in str(error):
                 return fail(f"{name}={value}: {str(error).splitlines()[0]}")
         raise
+
+
+def _memory(said: str) -> str:
+    said = f" ({said})" if said else ""
+    return f"expected more free memory{said}; a smaller model, smaller batches or fewer rows need less"
 
 
 def _drop_output() -> None:

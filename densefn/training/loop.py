@@ -111,6 +111,8 @@ def _check_step(plan: Plan) -> None:
     try:
         state = jax.eval_shape(lambda: initial_state(plan))
         after, _ = jax.eval_shape(step, state, plan.dataset.train.take(np.arange(1)))
+    except MemoryError:
+        raise
     except Exception as error:  # optax raises errors of many types, all of them caused by the user's arguments
         raise TableError([Problem(("optimizer",), f"a training step fails with these arguments: {error}")]) from None
     if after != state:

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import pytest
 
-from densefn.cli import main
+from densefn.cli import configs, main
+from densefn.training import loop
 
 
 def process(*arguments, **options):
@@ -26,6 +28,31 @@ def test_an_output_that_nobody_reads_ends_the_command_in_silence():
     done = process("configs", stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def load_a_library():
+    raise ImportError("x.so: failed to map segment from shared object")  # from the loader of libraries
+
+
+@pytest.mark.parametrize(
+    ("fail", "cause"),
+    [(lambda: bytearray(2**62), ""), (lambda: jnp.zeros(2**45), "RESOURCE_EXHAUSTED: "), (load_a_library, "x.so: ")],
+)
+def test_too_little_memory_is_one_line(fail, cause, monkeypatch, capsys):
+    monkeypatch.setattr(configs, "_run", lambda _: fail())
+    assert main(["configs"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("expected more free memory" + (cause and f" ({cause}"))
+    assert message.count("\n") == 1
+
+
+def test_an_optimizer_is_not_blamed_for_too_little_memory(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loop, "make_step", lambda *_: lambda *_: bytearray(2**62))
+    assert main(["train", "diabetes", "--run-dir", str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err.endswith(
+        "expected more free memory; a smaller model, smaller batches or fewer rows need less\n"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_signal_before_the_command_has_begun_is_one_line():

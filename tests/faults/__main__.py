@@ -21,7 +21,7 @@ from tests.faults.outcomes import Outcome, Verdict
 TRIALS = {
     "kills": "kill -9 at random moments and at each write",
     "signals": "SIGINT, SIGTERM, SIGHUP at any moment",
-    "surroundings": "disks, rights, outputs, encodings, names, two processes",
+    "surroundings": "disks, memory, rights, outputs, encodings, names, two processes",
     "run_folder": "each file of a run folder changed",
     "model_bytes": "each byte of a model file",
     "hostile": "files of an attacker",

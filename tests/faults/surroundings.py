@@ -38,6 +38,8 @@ _NAMES = (
     "*",
 )
 _ENCODINGS = ("ascii", "cp1252", "latin-1", "utf-16", "cp437")
+_ABORTED = (127, -6, -11)
+"""What a process ends with where the C library or XLA cannot begin a thread or allocate."""
 _COMMANDS = ("evaluate", "predict", "explain", "report", "export", "train")
 
 
@@ -58,9 +60,10 @@ def cases(rng: random.Random) -> Iterator[Case]:
         "TMPDIR gone": lambda: None,
         "output": lambda: rng.choice(["full", "closed", "pipe", "no streams"]),
         "encoding": lambda: rng.choice(_ENCODINGS),
-        "name": lambda: rng.choice(_NAMES),
+        "little memory": lambda: rng.choice([32, 128, 256, 512, 640, 704, 768, 832]),
         "two processes": lambda: rng.choice(["begin", "resume"]),
         "no folder": lambda: None,
+        "name": lambda: rng.choice(_NAMES),
     }
     while True:
         kind = rng.choice(list(details))
@@ -265,6 +268,21 @@ def _no_folder(case: Case, place: Place, at: Path) -> Verdict:
     return _said(_given(case, place, at / "run", before=leave, output=at), "current folder")
 
 
+def _little_memory(case: Case, place: Place, at: Path) -> Verdict:
+    """C++ code ends the process where it cannot allocate: then what counts is that nothing is half-written."""
+    limit = partial(forks.limit_memory, case.detail * 2**20)
+    answer = _given(case, place, at / "run", before=limit, output=at)
+    aborted = answer.status in _ABORTED and not any(map(answer.err.__contains__, ("Traceback", "Python error")))
+    verdict = Verdict(Outcome.REFUSED, answer.err[:300]) if aborted else _said(answer, "memory")
+    if verdict.outcome.is_fault:
+        return verdict
+    if case.command == "train":
+        after = forks.given(lambda: _goes_on(place, at / "run"))
+        return after if after.outcome.is_fault else verdict
+    left = [path.name for path in at.iterdir()] if answer.status else []
+    return Verdict(Outcome.WRONG, f"left {left}") if left else verdict
+
+
 _KINDS: dict[str, Callable[[Case, Place, Path], Verdict]] = {
     "full disk": _full_disk,
     "no space at a write": _no_space,
@@ -275,4 +293,5 @@ _KINDS: dict[str, Callable[[Case, Place, Path], Verdict]] = {
     "name": _name,
     "two processes": _two,
     "no folder": _no_folder,
+    "little memory": _little_memory,
 }
