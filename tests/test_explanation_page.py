@@ -210,6 +210,19 @@ class TestPictures:
         sheets = 4 if None in shape else int(np.prod(shape[:-2]))
         assert [name for name, *_ in boxes(picture)].count("x") == sheets
 
+    def test_the_axes_of_an_einsum_are_in_the_arrays_that_have_them(self):
+        found = explain(Einsum("...i,ihd->...hd", (8, 64)), (None, 512))
+        said = [line.strip() for line in str(found).splitlines() if "axis of" in line]
+        assert said == ["a = N: axis of x and y", "i = 512: axis of x and kernel, summed",
+                        "h = 8: axis of kernel and y", "d = 64: axis of kernel and y"]  # fmt: skip
+        picture = ET.fromstring(FORMATS["svg"](found))
+        words = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
+        assert words == ["x", "kernel", "y", "a = N", "i = 512", "summed", "h = 8", "d = 64"]
+        columns = {name: (x, x + width) for name, x, _, width, _ in boxes(FORMATS["svg"](found))}
+        dots = [float(each.get("cx")) for each in picture.iter("{http://www.w3.org/2000/svg}circle")]
+        at = [next(name for name, (left, right) in columns.items() if left < dot < right) for dot in dots]
+        assert at == ["x", "y", "x", "kernel", "kernel", "y", "kernel", "y"]
+
     @pytest.mark.parametrize("layer", [Dense(25600, "leaky_relu"), Dense(2, jnp.tanh), MODEL], ids=repr)
     def test_no_words_leave_a_picture(self, layer):
         page = FORMATS["html"](explain(layer, (2, 1, 1, 1, 4)))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from densefn.explanation.density import Density
-from densefn.explanation.facts import Example, Facts, Part, Product
+from densefn.explanation.facts import Contraction, Example, Facts, Part, Product
 from densefn.explanation.machines import Roofline
 from densefn.summary import Summary
 
@@ -39,7 +39,7 @@ class Rooflines:
     intensity: float
 
 
-Block = str | Formulas | Table | Product | Density | Flow | Example | Summary | Rooflines
+Block = str | Formulas | Table | Product | Contraction | Density | Flow | Example | Summary | Rooflines
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def _part(part: Part) -> Iterator[Block]:
     yield Formulas((part.equation,))
     if part.product is not None:
         yield part.product
+    if part.contraction is not None:
+        yield part.contraction
     yield from part.remarks
     if part.activation is not None:
         yield Formulas((part.activation,))

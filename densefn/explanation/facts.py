@@ -82,6 +82,38 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """One axis of an einsum.
+
+    Attributes:
+      letter: its letter in the equation.
+      size: its size; None for any number.
+      arrays: which of x, kernel and y have it.
+    """
+
+    letter: str
+    size: int | None
+    arrays: tuple[str, ...]
+
+    @property
+    def summed(self) -> bool:
+        """Whether the product sums over it."""
+        return "y" not in self.arrays
+
+    @property
+    def label(self) -> str:
+        """Letter and size: `"b = 32"`."""
+        return f"{self.letter} = {dims((self.size,))}"
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """The axes of an einsum, in the order of the equation."""
+
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
 class Example:
     """The numbers of a small layer, to check by hand: `y = activation(x @ kernel + bias)`."""
 
@@ -111,6 +143,7 @@ class Part:
       activity: the formula of its activity penalty, or None.
       gradients: the equations of its gradients, with shapes.
       product: the product of a `Dense` with a plain kernel, else None.
+      contraction: the axes of an `Einsum` with a plain kernel, else None.
       example: the example of a `Dense` whose activation has a name, else None.
       operands: the dtype in which its product multiplies.
     """
@@ -129,6 +162,7 @@ class Part:
     activity: str | None = None
     gradients: tuple[str, ...] = ()
     product: Product | None = None
+    contraction: Contraction | None = None
     example: Example | None = None
     operands: str = "float32"
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import ShapeDtypeStruct
 
 from densefn import activations, forms, precision, regularizers
+from densefn._equation import Equation
 from densefn._fans import fans_of
 from densefn.compose import Residual
 from densefn.dense import Dense
@@ -23,7 +24,7 @@ from densefn.explanation import formulas
 from densefn.explanation.cost import Cost, abstract, counted, product_cost
 from densefn.explanation.density import density
 from densefn.explanation.example import example
-from densefn.explanation.facts import Parameter, Part, Product, dims
+from densefn.explanation.facts import Axis, Contraction, Parameter, Part, Product, dims
 from densefn.function import Function
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
@@ -143,8 +144,14 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
             *(["dL/dbias = sum of g over the axes that the bias lacks"] if layer.use_bias else []),
             f"dL/dx[{dims(shape)}] = einsum('{equation.y},{equation.kernel}->{gradient}', g, kernel){repeated}",
         ),
+        contraction=Contraction(tuple(_axis(letter, equation, size) for letter, size in named.items())),
         operands=layer.policy.compute_dtype,
     )
+
+
+def _axis(letter: str, equation: Equation, size: int | None) -> Axis:
+    arrays = zip(("x", "kernel", "y"), equation, strict=True)
+    return Axis(letter, size, tuple(name for name, letters in arrays if letter in letters))
 
 
 def _formed(layer: Dense | Einsum, shape: Shape, place: Place, product: str) -> Part:

@@ -5,10 +5,10 @@ import re
 from functools import singledispatch
 
 from densefn import _page
-from densefn.explanation import density, diagram, flow, picture, roofline, svg
+from densefn.explanation import contraction, density, diagram, flow, picture, roofline, svg
 from densefn.explanation.density import Density
 from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Section, Table, sections
-from densefn.explanation.facts import Example, Facts, Product
+from densefn.explanation.facts import Contraction, Example, Facts, Product
 from densefn.explanation.mathml import assigned, mathml
 from densefn.explanation.text import by_hand
 from densefn.summary import Summary
@@ -34,10 +34,13 @@ def fragment(explanation: Facts) -> str:
 
 
 def image(explanation: Facts) -> str:
-    """Writes the main picture as SVG: the layers of a model, or the product of a layer."""
-    products = [part.product for part in explanation.parts if part.product is not None]
-    if len(explanation.model.rows) == 1 and products:
-        return svg.alone(picture.draw(products[0]))
+    """Writes the main picture as SVG: the layers of a model, or the product of one layer."""
+    if len(explanation.model.rows) == 1:
+        (part,) = explanation.parts
+        if part.product is not None:
+            return svg.alone(picture.draw(part.product))
+        if part.contraction is not None:
+            return svg.alone(contraction.draw(part.contraction))
     return svg.alone(diagram.draw(explanation.model))
 
 
@@ -76,6 +79,11 @@ def _(block: Table) -> str:
 @_block.register
 def _(block: Product) -> str:
     return picture.draw(block)
+
+
+@_block.register
+def _(block: Contraction) -> str:
+    return contraction.draw(block)
 
 
 @_block.register

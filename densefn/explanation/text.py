@@ -6,7 +6,7 @@ from functools import singledispatch
 
 from densefn.explanation.density import Density
 from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Table, sections
-from densefn.explanation.facts import Example, Facts, Product, dims
+from densefn.explanation.facts import Contraction, Example, Facts, Product, dims
 from densefn.summary import Summary
 
 _WIDTH, _HEIGHT = 40, 8
@@ -40,7 +40,7 @@ def _plain(block: Block) -> Iterator[str]:
 
 
 @_plain.register
-def _(block: Formulas | Example | Product | Summary) -> Iterator[str]:
+def _(block: Formulas | Example | Product | Contraction | Summary) -> Iterator[str]:
     return (f"    {line}".rstrip() for line in _lines(block))
 
 
@@ -64,7 +64,7 @@ def _marked(block: Block) -> Iterator[str]:
 
 
 @_marked.register
-def _(block: Formulas | Example | Product | Summary) -> Iterator[str]:
+def _(block: Formulas | Example | Product | Contraction | Summary) -> Iterator[str]:
     yield from ("```", *_lines(block), "```")
 
 
@@ -93,6 +93,12 @@ def _(block: Summary) -> Iterator[str]:
 @_lines.register
 def _(block: Product) -> Iterator[str]:
     return draw(block)
+
+
+@_lines.register
+def _(block: Contraction) -> Iterator[str]:
+    for axis in block.axes:
+        yield f"{axis.label}: axis of {' and '.join(axis.arrays)}" + (", summed" if axis.summed else "")
 
 
 @_lines.register
