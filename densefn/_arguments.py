@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.core import Tracer
 
 from densefn._errors import LayerTypeError, LayerValueError
+from densefn._jax import Tracer
 from densefn.precision import representable
 
 Shape = tuple[int | None, ...]

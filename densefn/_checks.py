@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from jax.core import Tracer
 
+from densefn._jax import Tracer
 from densefn._values import Mistakes, Problem, TableError, Value, build, find
 
 T = TypeVar("T")

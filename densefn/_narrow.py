@@ -28,13 +28,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.core import Tracer
-from jax.experimental import jet
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from densefn import _processor
+from densefn._jax import Primitive, Tracer, ad, batching, jet, mlir, varying
 from densefn.precision import accumulator
 
 
@@ -185,7 +182,7 @@ def _bilinear(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: 
 
 def _varying_alike(*arrays: Array) -> Iterable[Array]:
     """Under `shard_map`, makes all arrays vary over the mesh axes over which any of them does."""
-    vary = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    vary = [varying(array) for array in arrays]
     missing = [tuple(frozenset().union(*vary) - mine) for mine in vary]
     return [lax.pcast(a, axes, to="varying") if axes else a for a, axes in zip(arrays, missing, strict=True)]
 

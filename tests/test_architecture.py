@@ -49,6 +49,13 @@ def test_packages_import_one_way(module, path):
         assert package(other) in MAY_IMPORT[package(module)] | {package(module)}, f"{module} imports {other}"
 
 
+@pytest.mark.parametrize(("module", "path"), [(module, path) for module, path in modules() if module != "_jax"])
+def test_what_jax_does_not_promise_to_keep_is_imported_by_one_module(module, path):
+    imports = [node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    private = ("jax.core", "jax.extend", "jax.interpreters", "jax.experimental", "jax._src")
+    assert not [name for name in imports if name.startswith(private)], f"{module}: import it from densefn._jax"
+
+
 def test_no_module_imports_one_that_imports_it():
     graph = {module: set(imported(path)) - {module} for module, path in modules() if module}
     graph.pop("training", None)

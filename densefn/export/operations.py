@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jax.extend.core import JaxprEqn
 from jax.lax import GatherScatterMode
 from onnx import TensorProto
 
+from densefn._jax import JaxprEqn
 from densefn.export.graph import NARROW, Graph, element_type
 from densefn.export.model import ExportError
 

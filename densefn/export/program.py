@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from densefn._jax import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from densefn.export.graph import Graph
 from densefn.export.model import ExportError
 from densefn.export.operations import ELEMENTWISE, OTHERS, array

@@ -1,0 +1,37 @@
+"""What is used of JAX beyond its public interface: it may change in any version. No other module imports it.
+
+All of it needs JAX 0.10, and works the same way in 0.12. No line here depends on the version.
+
+- `jax.core.Tracer`: to tell traced values from arrays. A message names a traced shape or number, and an eager product
+  runs as one compiled program.
+- `jax.extend.core`: `Primitive` for the narrow product; `Jaxpr` and its parts for the export to ONNX, which translates
+  a traced program one equation at a time.
+- `jax.interpreters`: the rules of a primitive: `ad` for its derivatives, `batching` for `vmap`, `mlir` for its program.
+- `jax.experimental.jet`: the rule of a primitive for Taylor series.
+- `varying`: the type of an array under `shard_map` tells over which axes of the mesh it varies.
+"""
+
+from jax import Array, typeof
+from jax.core import Tracer
+from jax.experimental import jet
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive
+from jax.interpreters import ad, batching, mlir
+
+__all__ = [
+    "ClosedJaxpr",
+    "Jaxpr",
+    "JaxprEqn",
+    "Literal",
+    "Primitive",
+    "Tracer",
+    "ad",
+    "batching",
+    "jet",
+    "mlir",
+    "varying",
+]
+
+
+def varying(x: Array) -> frozenset[str]:
+    """The axes of the mesh over which an array varies under `shard_map`; none elsewhere."""
+    return frozenset(typeof(x).manual_axis_type.varying)
