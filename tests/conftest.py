@@ -26,6 +26,7 @@ TESTS = Path(__file__).parent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)  # a plugin of pytest may have imported JAX before
 
 
 # A suite in the background of a shell ignores these signals, and so would the runs that its tests interrupt.
