@@ -27,6 +27,7 @@ def input_shape(layer: object, given: Any) -> Shape:
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise LayerTypeError(layer, f"expected an input shape such as (None, 784), got {given!r}")
+    # `operator.index` refuses a tracer as well, without a word on how to pass a shape under jit.
     if any(isinstance(entry, Tracer) for entry in given):
         raise LayerTypeError(
             layer, "expected an input shape of plain numbers, got traced ones; under jit pass it by static_argnums"
@@ -76,9 +77,11 @@ def array(layer: object, given: Any) -> Array:
     Raises:
       TypeError: for anything else.
     """
+    # A list of arrays is mostly a mistake, and slow to stack one entry at a time. Scalars are welcome.
     parts = given if isinstance(given, list | tuple) else ()
     if any(isinstance(part, jax.Array | np.ndarray) and part.ndim for part in parts):
         raise LayerTypeError(layer, f"expected one array, got a {type(given).__name__} of arrays; stack them first")
+    # NumPy first: `jnp.asarray` would cut integers of a list to 32 bits before `representable` sees them.
     if not isinstance(given, jax.Array | np.ndarray):
         try:
             given = np.asarray(given)

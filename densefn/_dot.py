@@ -67,6 +67,7 @@ def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, A
     of_x, of_w = operands.split(",")
     alone = [axis for axis in of_x if axis not in of_w + y]
     if alone:
+        # Before the product: an axis of `x` alone is summed once, and not for each unit.
         wide = accumulator(jnp.promote_types(x.dtype, compute_dtype))
         x = jnp.sum(x, [of_x.index(axis) for axis in alone], dtype=wide)
     of_x = "".join(axis for axis in of_x if axis not in alone)

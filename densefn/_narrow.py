@@ -100,7 +100,8 @@ def _identity(name: str) -> Primitive:
     return identity
 
 
-# `lax.stop_gradient`, which also `jax.linear_transpose` can pass.
+# Keeps derivatives out of `y`, whose rule is that of `narrow_value`. It is a `lax.stop_gradient` which
+# `jax.linear_transpose` can pass as well.
 _constant = _identity("held_constant")
 batching.defvectorized(_constant)
 
@@ -135,6 +136,7 @@ def _rounded(x: Array, dtype: Any) -> Array:
     return (x if x.dtype == dtype else lax.optimization_barrier(x.astype(dtype))).astype(jnp.float32)
 
 
+# Its derivatives, those of a product, are registered below in the place of none.
 _value = _identity("narrow_value")
 _is_y = mlir.lower_fun(lambda y, *_, **__: y, multiple_results=False)
 _is_widened = mlir.lower_fun(lambda _, x, w, **how: _widened_dot(x, w, **how), multiple_results=False)
@@ -183,6 +185,7 @@ def _bilinear(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: 
 def _varying_alike(*arrays: Array) -> Iterable[Array]:
     """Under `shard_map`, makes all arrays vary over the mesh axes over which any of them does."""
     vary = [varying(array) for array in arrays]
+    # JAX does this for its own operations. The transpose of the cast sums a gradient over the devices.
     missing = [tuple(frozenset().union(*vary) - mine) for mine in vary]
     return [lax.pcast(a, axes, to="varying") if axes else a for a, axes in zip(arrays, missing, strict=True)]
 
@@ -193,11 +196,17 @@ def _both(x: Array, w: Array, **how: Any) -> Array:
 
 _product = Primitive("narrow_product")
 _product.def_impl(jax.jit(_both, static_argnames=("axes", "compute_dtype", "out_sharding")))
+# Shape, dtype, sharding and varying axes of the result are those that tracing the product itself gives.
 _product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(_dot, **how))(x, w).out_avals[0])
 mlir.register_lowering(_product, mlir.lower_fun(_both, multiple_results=False))
 
 
-# dx = g @ w.T
+# y[b, i, k] = sum_j x[b, i, j] w[b, j, k], with any number of axes in the place of each letter. So
+#
+#     dx[b, i, j] = sum_k g[b, i, k] w[b, j, k]
+#
+# The last axes of `g` are `k`: those of `w` that are free. The product has the axes (b, i, j), with `j` in the order of
+# `w`. `order` says which axis of `x` each of them is.
 def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
     del out_sharding  # that of the gradient is that of x
     batch, w_free = len(axes.x_batch), axes.swapped.x_free(w.ndim)
@@ -207,7 +216,9 @@ def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any
     return jnp.transpose(_bilinear(g, w, axes, compute_dtype, sharding), _inverse(order)).astype(x.aval.dtype)
 
 
-# dw = x.T @ g
+#     dw[b, j, k] = sum_i x[b, i, j] g[b, i, k]
+#
+# The axes `i` of `g` come right after the batch's. The product has the axes (b, j, k), with `j` in the order of `x`.
 def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Array:
     del out_sharding
     batch, x_free = len(axes.x_batch), axes.x_free(x.ndim)
@@ -222,6 +233,7 @@ ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
 
 def _taylor(primals: Sequence[Array], series: Any, **how: Any) -> tuple[Array, list[Array]]:
     """`y[k] = sum of x[i] @ w[k - i]`, for the coefficients of two power series."""
+    # The first of `value`'s three operands is `y`, of which the other two are all that is needed.
     xs, ws = ([first, *rest] for first, rest in zip(primals[-2:], series[-2:], strict=True))
     value, *terms = (
         functools.reduce(jnp.add, map(functools.partial(_bilinear, **how), xs[: k + 1], ws[k::-1]))
@@ -268,6 +280,7 @@ def _moved(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sh
         x_batch, w_batch = (0, *x_batch), (0, *w_batch)
     axes = Axes(x_sum, w_sum, x_batch, w_batch)
     at = 0 if in_x and in_w else len(x_batch) + (0 if in_x else len(axes.x_free(x.ndim)))
+    # A sharding is of all axes of the result, so the mapped one needs its entry.
     if out_sharding is not None:
         spec = list(out_sharding.spec)
         spec.insert(at, jax.typeof(x if in_x else w).sharding.spec[0])

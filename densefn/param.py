@@ -89,6 +89,8 @@ def name_of(path: tuple[Any, ...]) -> str:
 
 def fold(key: Array, name: str) -> Array:
     """The key of one parameter: the model's, with a hash of the parameter's path folded in."""
+    # `hash` of a string differs between processes. JAX folds 32 bits in: two of a thousand paths share them with a
+    # probability of 1e-4, and would then have the same draws.
     digest = hashlib.sha256(name.encode()).digest()
     return jax.random.fold_in(key, np.uint32(int.from_bytes(digest[:4], "big")))
 
@@ -127,6 +129,7 @@ def _draw(p: Param, key: Array) -> Array:
     if not p.stack:
         shape = tuple(n or 0 for n in p.shape)
         return p.initializer.draw(key, shape, p.dtype, p.fans or fans_of(shape))
+    # By the index and not by `split`, so that the first repetitions do not depend on how many there are.
     repetition = replace(p, stack=p.stack[1:])
     return jax.vmap(lambda i: _draw(repetition, jax.random.fold_in(key, i)))(jnp.arange(p.stack[0]))
 
@@ -184,6 +187,7 @@ def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:
 
 def _each(function: Callable[[Array], Array], p: Param, w: Array) -> Array:
     """Applies a function to each repetition of a parameter, and to each member where an ensemble leads further axes."""
+    # A constraint or regularizer sees one kernel: a norm over a stack of them would be another function.
     for _ in range(w.ndim - len(p.shape)):
         function = jax.vmap(function)
     return function(w)

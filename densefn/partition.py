@@ -33,6 +33,7 @@ def partition(layer: Layer, params: Params) -> tuple[Any, Any]:
 
     Source: the form is that of `equinox.partition`.
     """
+    # `jax.tree.map` refuses two kinds of mapping, and the declaration is made of dicts.
     declared, params = layer.declare(), plain(params)
     trainable, frozen = (
         jax.tree.map(lambda p, w, chosen=chosen: w if p.trainable is chosen else None, declared, params)
@@ -54,4 +55,5 @@ def combine(trainable: Any, frozen: Any) -> Any:
     >>> combine({"kernel": 1.0, "bias": None}, {"kernel": None, "bias": 2.0})
     {'bias': 2.0, 'kernel': 1.0}
     """
+    # `is_leaf`: to JAX, None is a tree without leaves, and the trees of two halves differ.
     return jax.tree.map(lambda w, kept: kept if w is None else w, trainable, frozen, is_leaf=lambda w: w is None)

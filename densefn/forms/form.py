@@ -136,6 +136,7 @@ def register(form: F) -> F:
     """
     for name in _checks.both_cases(form):
         known = NAMES.get(name, form)
+        # By name and not by identity, so that a module may be loaded again, as notebooks do.
         if (known.__module__, known.__qualname__) != (form.__module__, form.__qualname__):
             raise ValueError(f"expected a name that no other kernel form has, got {name!r}, which is {known!r}")
     NAMES.update(_checks.both_cases(form))

@@ -75,7 +75,9 @@ class LowRank(Form):
         experts, inputs, units = (tuple(kernel.shape[axis] for axis in group) for group in groups)
         of_experts, of_inputs, of_units = (tuple(kernel.axes[axis] for axis in group) for group in groups)
         fan_in, fan_out = (math.prod(n or 0 for n in sizes) for sizes in (inputs, units))
+        # Adapters of a narrow kernel are stored in float32: a narrow dtype rounds small steps of training away.
         adapter = replace(kernel, dtype=accumulator(kernel.dtype).name)
+        # The kernel does not change, so a penalty on it would be a constant.
         base = get(self.base).declare(replace(kernel, regularizer=None), axes)
         return {
             **{name: replace(leaf, trainable=False) for name, leaf in base.items()},
@@ -100,6 +102,7 @@ class LowRank(Form):
         down, up = params["lora_kernel_a"], params["lora_kernel_b"]
         experts = tuple(range(len(axes.w_batch)))
         inputs = tuple(range(len(experts), down.ndim - 1))
+        # Right to left: `(x @ a) @ b` costs rank * (in + units) for each row, and `a @ b` is never stored.
         thin = product(x, down, Axes(axes.x_sum, inputs, axes.x_batch, experts), compute_dtype)
         wide = product(thin, up, Axes((thin.ndim - 1,), (len(experts),), experts, experts), compute_dtype)
         return y + self.scale * wide
@@ -109,6 +112,7 @@ class LowRank(Form):
         down, up = params["lora_kernel_a"], params["lora_kernel_b"]
         experts = tuple(range(len(axes.experts)))
         change = product(down, up, Axes((down.ndim - 1,), (len(experts),), experts, experts), down.dtype)
+        # The product's axes are experts, inputs, units; the kernel's are in the order of the equation.
         order = axes.experts + axes.inputs + axes.units(kernel.ndim)
         change = jnp.transpose(change, sorted(range(kernel.ndim), key=order.__getitem__))
         return add(kernel, self.scale * change).astype(kernel.dtype)
