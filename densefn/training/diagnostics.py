@@ -32,9 +32,16 @@ def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], 
     def norms(state: State, rows: Rows) -> dict[str, Array]:
         _, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(*partition(model, state.params), rows)
         leaves = jax.tree_util.tree_leaves_with_path(gradient)
-        return {name_of(path): jnp.linalg.norm(widen(leaf).ravel()) for path, leaf in leaves}
+        return {name_of(path): _norm(widen(leaf)) for path, leaf in leaves}
 
     return norms
+
+
+def _norm(array: Array) -> Array:
+    """The Euclidean norm. It is finite where it is in the range of the dtype: squares of 1e20 are not in float32's."""
+    largest = jnp.max(jnp.abs(array), initial=0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    return scale * jnp.linalg.norm((array / scale).ravel())
 
 
 def outputs(layer: Layer, params: Params, x: Array) -> dict[str, Array]:

@@ -11,13 +11,16 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from safetensors.numpy import load_file
 
 from densefn import Dense, Frozen, Remat, Repeat, Residual, Sequential, report
 from densefn.cli import main
+from densefn.data import Rows
 from densefn.report import plot
 from densefn.training import config, diagnostics, loop
+from densefn.training.step import make_state
 from tests.training.runs_made import seal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -138,6 +141,16 @@ class TestRun:
         }
         assert row["gradient_norms"] == pytest.approx(expected, rel=1e-4)  # compiled with the rest, and by itself
         assert plan.model.forward(state.params, x)[1] > 0
+
+    @pytest.mark.parametrize("size", [1e20, 1e-20, 1.0, 0.0])
+    def test_gradient_norms_are_finite_wherever_float32_holds_them(self, size):
+        x = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+        model, state = (
+            Dense(1, use_bias=False),
+            make_state(Dense(1, use_bias=False), optax.sgd(0.1), jax.random.key(0), 2),
+        )
+        norms = diagnostics.make_gradient_norms(model, lambda outputs, _: jnp.sum(outputs) * size)
+        np.testing.assert_allclose(norms(state, Rows(x, x))["kernel"], 5.0 * size, rtol=1e-6)
 
     def test_gradient_norms_are_not_scaled_by_the_loss_scale(self):
         plain, scaled = (
