@@ -1,6 +1,7 @@
 """The products behind every layer: operands in the compute dtype, sums in float32 at least, forward and backward."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -68,7 +69,7 @@ def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, A
     alone = [axis for axis in of_x if axis not in of_w + y]
     if alone:
         # Before the product: an axis of `x` alone is summed once, and not for each unit.
-        wide = accumulator(jnp.promote_types(x.dtype, compute_dtype))
+        wide = np.promote_types(accumulator(x.dtype), accumulator(compute_dtype))
         x = jnp.sum(x, [of_x.index(axis) for axis in alone], dtype=wide)
     of_x = "".join(axis for axis in of_x if axis not in alone)
     summed, batch = ([axis for axis in of_w if axis in of_x and (axis in y) is kept] for kept in (False, True))

@@ -56,7 +56,7 @@ AS_USERS_COMPILE = {"cli/test_paths", "test_compose", "test_explanation", "expor
 
 
 # The files that take longest go first, so that no worker is alone with one at the end.
-LONGEST = ("peers/test_dense", "test_laws", "cli/test_train", "benchmarks/test_benchmarks", "training/test_optimizer")
+LONGEST = ("peers/test_dense", "cli/test_train", "benchmarks/test_benchmarks", "training/test_optimizer")
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,6 +76,20 @@ def compiler(request):
         yield
     jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
+
+
+# What computes with densefn alone never mixes dtypes unawares. The peers' code and optax's need JAX's usual promotion.
+STRICT = (
+    *("test_compose", "test_dense", "test_derivatives", "test_dot", "test_einsum", "test_forms", "test_group"),
+    *("test_parts", "training/test_losses", "training/test_metrics", "training/test_pure"),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def promotion_of_dtypes(request):
+    is_strict = request.path in {TESTS / f"{name}.py" for name in STRICT}
+    with jax.numpy_dtype_promotion("strict" if is_strict else "standard"):
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

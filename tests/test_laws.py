@@ -29,6 +29,7 @@ from densefn import (
     to_dict,
 )
 from densefn.forms import LowRank, Ntk
+from densefn.precision import add
 
 WIDTH = 6
 SHAPE = (None, WIDTH)
@@ -138,7 +139,7 @@ def x():
 
 def objective(layer, params, x):
     value, penalty = layer.forward(params, x)
-    return jnp.sum(jnp.square(value)) + penalty
+    return add(jnp.sum(jnp.square(value)), penalty)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "mixed_bfloat16", "float16", "mixed_float16"])

@@ -13,6 +13,7 @@ An average is part of the training state, None where there is none, and changes 
 Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 """
 
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -80,7 +81,12 @@ def update(average: Average | None, params: Any) -> Average | None:
     if average is None:
         return None
     decay, updates, sums = average
-    return Average(decay, updates + 1, jax.tree.map(lambda s, w: decay * s + (1 - decay) * widen(w), sums, params))
+    return Average(decay, updates + 1, jax.tree.map(partial(_moved, decay), sums, params))
+
+
+def _moved(decay: Array, s: Array, w: Array) -> Array:
+    decay = decay.astype(s.dtype)
+    return decay * s + (1 - decay) * widen(w)
 
 
 def read(average: Average | None, params: Any) -> Any:
@@ -88,5 +94,9 @@ def read(average: Average | None, params: Any) -> Any:
     if average is None:
         return params
     decay, updates, sums = average
-    whole = -jnp.expm1(jnp.maximum(updates, 1) * jnp.log1p(decay - 1))
-    return jax.tree.map(lambda s, w: jnp.where(updates > 0, (s / whole).astype(w.dtype), w), sums, params)
+    whole = -jnp.expm1(jnp.maximum(updates, 1).astype(decay.dtype) * jnp.log1p(decay - 1))
+
+    def averaged(s: Array, w: Array) -> Array:
+        return jnp.where(updates > 0, (s / whole.astype(s.dtype)).astype(w.dtype), w)
+
+    return jax.tree.map(averaged, sums, params)

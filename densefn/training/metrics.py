@@ -115,7 +115,9 @@ def r2(outputs: Array, targets: Array) -> Array:
     unit = jnp.where(constant, 1, jnp.max(jnp.abs(spread), axis=0))[None]
     residual = jnp.sum(jnp.square((y - target) / unit), axis=0)
     total = jnp.sum(jnp.square(spread / unit), axis=0)
-    unexplained = jnp.where(constant, jnp.any(y != target, axis=0), residual / jnp.where(constant, 1, total))
+    unexplained = jnp.where(
+        constant, jnp.any(y != target, axis=0).astype(y.dtype), residual / jnp.where(constant, 1, total)
+    )
     return jnp.mean(1 - unexplained)
 
 
@@ -264,7 +266,7 @@ def _averaged(name: str, outputs: Array, targets: Array, among: Callable[[Array,
     predicted, there = matrix.sum(axis=0), matrix.sum(axis=1)
     of = among(predicted, there)
     scores = jnp.diagonal(matrix) / jnp.where(of > 0, of, 1)
-    return _known(logits, classes, jnp.sum(scores) / jnp.sum(predicted + there > 0))
+    return _known(logits, classes, jnp.sum(scores) / jnp.sum(predicted + there > 0, dtype=scores.dtype))
 
 
 def _log_probabilities(logits: Array) -> Array:
@@ -280,5 +282,6 @@ def _area(scores: Array, positive: Array) -> Array:
     ranked = scores[order]
     others = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(~positive[order], dtype=jnp.int32)])
     lower, upto = (others[jnp.searchsorted(ranked, scores, side=side)] for side in ("left", "right"))
-    part = (lower + (upto - lower) / 2) / others[-1]
-    return jnp.sum(jnp.where(positive, part, 0)) / jnp.sum(positive)
+    lower, upto, count = (each.astype(scores.dtype) for each in (lower, upto, others[-1]))
+    part = (lower + (upto - lower) / 2) / count
+    return jnp.sum(jnp.where(positive, part, 0)) / jnp.sum(positive, dtype=part.dtype)

@@ -32,7 +32,8 @@ def numbers(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, A
     [(4,), (4,)]
     """
     y, target = widen(jnp.asarray(_array(outputs))), jnp.asarray(_array(targets))
-    target = target.astype(jnp.promote_types(y.dtype, target.dtype))
+    wide = jnp.float64 if target.dtype == jnp.float64 else y.dtype
+    y, target = y.astype(wide), target.astype(wide)
     if y.shape == (*target.shape, 1):
         return y[..., 0], target
     if target.shape == (*y.shape, 1):
@@ -69,8 +70,9 @@ def classes(name: str, logits: Array, targets: ArrayLike) -> Array:
         expected = "expected classes [rows] or distributions over them [rows, classes]"
         raise ValueError(f"{name}: {expected}, got outputs {logits.shape} and targets {target.shape}")
     count = logits.shape[-1]
-    exists = _known(name, (target >= 0) & (target < count) & (target == target // 1), target, f"0 to {count - 1}")
-    return jnp.where(exists, target, count).astype(jnp.int32)
+    whole = target.astype(jnp.int8) if target.dtype == bool else target
+    exists = _known(name, (whole >= 0) & (whole < count) & (whole == whole // 1), target, f"0 to {count - 1}")
+    return jnp.where(exists, whole, count).astype(jnp.int32)
 
 
 def distributions(name: str, logits: Array, targets: ArrayLike) -> Array:
@@ -106,8 +108,8 @@ def second_class(name: str, logits: Array, targets: ArrayLike) -> Array:
     if target.shape != logits.shape:
         expected = "expected classes 0 and 1 [rows], or distributions [rows, 2]"
         raise ValueError(f"{name}: {expected}, got outputs {(*logits.shape, 1)} and targets {target.shape}")
-    exists = _known(name, (target >= 0) & (target <= 1), target, "0 to 1")
-    return jnp.where(exists, target.astype(logits.dtype), jnp.nan)
+    p = target.astype(logits.dtype)
+    return jnp.where(_known(name, (p >= 0) & (p <= 1), target, "0 to 1"), p, jnp.nan)
 
 
 def _known(name: str, exists: Array | np.ndarray, target: Array | np.ndarray, expected: str) -> Array | np.ndarray:

@@ -132,8 +132,10 @@ def make_step(
         value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(trainable, frozen, rows)
         gradient = _wide(gradient)
         asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, frozen, rows)}
-        updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(trainable), **asked_for)
-        params = model.project(combine(optax.apply_updates(trainable, updates), frozen))
+        with jax.numpy_dtype_promotion("standard"):  # optax counts in int32, and multiplies what it counts with floats
+            updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(trainable), **asked_for)
+            updated = optax.apply_updates(trainable, updates)
+        params = model.project(combine(updated, frozen))
         averaged = average.update(state.average, partition(model, params)[0])
         after = state._replace(params=params, opt_state=opt_state, step=state.step + 1, average=averaged)
         return _skipped_unless_finite(gradient, _updated_when_whole(after, state), state), value
