@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from densefn import _narrow
-from densefn._narrow import Axes
+from densefn._axes import Axes
 from densefn.precision import accumulator, cast
 
 _NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))

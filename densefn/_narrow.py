@@ -23,47 +23,17 @@ Reference: Micikevicius et al., "Mixed Precision Training", 2018.
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from densefn import _processor
+from densefn._axes import Axes, explicit, summed
 from densefn._jax import Primitive, Tracer, ad, batching, jet, mlir, varying
 from densefn.precision import accumulator
-
-
-class Axes(NamedTuple):
-    """The axes of a product's operands: those that are summed over in pairs, and the batch's.
-
-    The result has the batch's axes, then the others of `x`, then the others of `w`, each in their order.
-
-    Attributes:
-      x_sum: the axes of `x` that are summed over.
-      w_sum: those of `w`, in the order of `x_sum`.
-      x_batch: the axes of `x` that are the batch's.
-      w_batch: those of `w`, in the order of `x_batch`.
-    """
-
-    x_sum: tuple[int, ...]
-    w_sum: tuple[int, ...]
-    x_batch: tuple[int, ...] = ()
-    w_batch: tuple[int, ...] = ()
-
-    @property
-    def swapped(self) -> "Axes":
-        """Those of the product of `w` and `x`."""
-        return Axes(self.w_sum, self.x_sum, self.w_batch, self.x_batch)
-
-    def x_free(self, rank: int) -> tuple[int, ...]:
-        """The axes of an `x` of this rank that are neither summed over nor the batch's."""
-        return tuple(axis for axis in range(rank) if axis not in self.x_sum + self.x_batch)
-
-    def x_order(self, rank: int) -> tuple[int, ...]:
-        """The axes of an `x` of this rank: the batch's, then those that are kept, and those that are summed over."""
-        return self.x_batch + self.x_free(rank) + self.x_sum
 
 
 def product(x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
@@ -83,7 +53,7 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
 
 def dot_general(x: Array, w: Array, axes: Axes, out_sharding: NamedSharding | None = None) -> Array:
     """The product of operands as they are, in their accumulator's dtype."""
-    out_sharding = out_sharding or _summed(x, w, axes)
+    out_sharding = out_sharding or summed(x, w, axes)
     numbers = ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch))
     return lax.dot_general(x, w, numbers, preferred_element_type=accumulator(x.dtype), out_sharding=out_sharding)
 
@@ -211,7 +181,7 @@ def _gradient_of_x(g: Array, x: Any, w: Array, *, axes: Axes, compute_dtype: Any
     del out_sharding  # that of the gradient is that of x
     batch, w_free = len(axes.x_batch), axes.swapped.x_free(w.ndim)
     order = (*axes.x_batch, *axes.x_free(x.aval.ndim), *(axes.x_sum[i] for i in _inverse(axes.w_sum)))
-    sharding = _explicit(x.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    sharding = explicit(x.aval.sharding, order, jax.typeof(g).sharding.mesh)
     axes = Axes(_last(len(w_free), g.ndim), w_free, tuple(range(batch)), axes.w_batch)
     return jnp.transpose(_bilinear(g, w, axes, compute_dtype, sharding), _inverse(order)).astype(x.aval.dtype)
 
@@ -223,7 +193,7 @@ def _gradient_of_w(g: Array, x: Array, w: Any, *, axes: Axes, compute_dtype: Any
     del out_sharding
     batch, x_free = len(axes.x_batch), axes.x_free(x.ndim)
     order = (*axes.w_batch, *(axes.w_sum[i] for i in _inverse(axes.x_sum)), *axes.swapped.x_free(w.aval.ndim))
-    sharding = _explicit(w.aval.sharding, order, jax.typeof(g).sharding.mesh)
+    sharding = explicit(w.aval.sharding, order, jax.typeof(g).sharding.mesh)
     axes = Axes(x_free, tuple(range(batch, batch + len(x_free))), axes.x_batch, tuple(range(batch)))
     return jnp.transpose(_bilinear(x, g, axes, compute_dtype, sharding), _inverse(order)).astype(w.aval.dtype)
 
@@ -286,33 +256,6 @@ def _moved(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sh
         spec.insert(at, jax.typeof(x if in_x else w).sharding.spec[0])
         out_sharding = NamedSharding(out_sharding.mesh, PartitionSpec(*spec))
     return x, w, {"axes": axes, "compute_dtype": compute_dtype, "out_sharding": out_sharding}, at
-
-
-def _explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
-    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
-
-    Of an array that is on no mesh, every device of this one holds the whole.
-    """
-    if AxisType.Explicit not in mesh.axis_types:
-        return None
-    spec = [None if sharding.mesh.empty else sharding.spec[axis] for axis in order]
-    return NamedSharding(mesh, PartitionSpec(*spec))
-
-
-def _summed(x: Array, w: Array, axes: Axes) -> NamedSharding | None:
-    """The sharding of a product that sums over axes which a mesh with explicit axes shards in both operands.
-
-    JAX asks for it, as the result could be scattered over these mesh axes. Here every device along them has the sum.
-    None where no such axis is sharded in both: JAX then derives the sharding.
-    """
-    of_x, of_w = jax.typeof(x).sharding, jax.typeof(w).sharding
-    if AxisType.Explicit not in of_x.mesh.axis_types or AxisType.Explicit not in of_w.mesh.axis_types:
-        return None
-    if not any(of_x.spec[i] and of_x.spec[i] == of_w.spec[j] for i, j in zip(axes.x_sum, axes.w_sum, strict=True)):
-        return None
-    in_order = axes.x_batch + axes.x_free(x.ndim), axes.swapped.x_free(w.ndim)
-    spec = [of.spec[axis] for of, order in zip((of_x, of_w), in_order, strict=True) for axis in order]
-    return NamedSharding(of_x.mesh, PartitionSpec(*spec))
 
 
 def _inverse(order: Sequence[int]) -> list[int]:

@@ -17,9 +17,9 @@ from densefn import (
     keras_config,
     precision,
 )
+from densefn._axes import Axes
 from densefn._errors import LayerValueError
 from densefn._fans import Fans
-from densefn._narrow import Axes
 from densefn.activations import AnyActivation
 from densefn.constraints import AnyConstraint
 from densefn.forms import AnyForm, KernelAxes

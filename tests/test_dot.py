@@ -12,8 +12,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from densefn import Dense, _processor
+from densefn._axes import Axes
 from densefn._dot import dot, einsum, product
-from densefn._narrow import Axes
 
 NARROW = ["bfloat16", "float16"]
 

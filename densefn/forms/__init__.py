@@ -6,8 +6,8 @@ All modules of this folder are imported, so a new form has its name in fields an
 from importlib import import_module as _import_module
 from pkgutil import iter_modules as _iter_modules
 
+from densefn._axes import Axes as Axes
 from densefn._dot import product as product
-from densefn._narrow import Axes as Axes
 from densefn.forms.form import NAMES as NAMES
 from densefn.forms.form import PLAIN as PLAIN
 from densefn.forms.form import AnyForm as AnyForm

@@ -28,8 +28,8 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from densefn import _checks
+from densefn._axes import Axes
 from densefn._dot import product
-from densefn._narrow import Axes
 from densefn._values import Value
 from densefn.param import Param
 

@@ -10,9 +10,9 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from densefn import _checks
+from densefn._axes import Axes
 from densefn._dot import product
 from densefn._fans import Fans
-from densefn._narrow import Axes
 from densefn.forms.form import AnyForm, Form, KernelAxes, get, register
 from densefn.initializers import HeUniform, Zeros
 from densefn.param import Param

@@ -9,9 +9,9 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from densefn import initializers
+from densefn._axes import Axes
 from densefn._dot import product
 from densefn._fans import Fans
-from densefn._narrow import Axes
 from densefn.forms.form import Form, KernelAxes, register
 from densefn.initializers import Initializer
 from densefn.param import Param
