@@ -1,4 +1,7 @@
-"""The command line: arguments to functions, and errors to messages. No logic of its own; a module a command."""
+"""The command `densefn`, with one module for each subcommand.
+
+The modules turn arguments into calls, and errors into messages. They compute nothing.
+"""
 
 import argparse
 import os
@@ -11,7 +14,7 @@ import densefn
 from densefn.cli import configs, evaluate, explain, export, predict, report, train
 from densefn.cli.console import fail
 
-# Environment variables that a package reads. An unknown value is a plain error, whose message quotes it.
+# Environment variables of JAX and Matplotlib, which raise a RuntimeError or ValueError that quotes an unknown value.
 _VARIABLES = ("JAX_PLATFORMS", "MPLBACKEND")
 
 # From XLA, which JAX raises as a RuntimeError, and from the loader of libraries.
@@ -25,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments; None takes those of the process.
 
     Returns:
-      The exit status: 0, or 2 for a mistake in what was asked for, 1 for a run that failed, 130 for one that was
-      stopped, 141 where nobody reads the output to its end.
+      The exit status: 0 for success, 1 for a failure, 2 for a mistake in the arguments or the files, 130 after Ctrl-C,
+      or 141 if the reader of the output stopped reading (128 + SIGPIPE, as shells report it).
     """
     try:
         try:
             return _run(argv)
-        finally:  # an output that cannot be written is found out here, after --help as well
+        finally:  # finds an output that cannot be written, after --help too: at exit, Python would print a traceback
             if sys.stdout:
                 sys.stdout.flush()
     except BrokenPipeError:
@@ -46,14 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        os.getcwd()  # noqa: PTH109
+        os.getcwd()  # noqa: PTH109 - if the folder was deleted, much fails later with less clear messages
     except OSError as error:
         return fail(f"the current folder cannot be used, change to another: {error.strerror}")
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)
     except RecursionError:
-        return fail("expected values that are nested less deeply: Python's limit of recursion is reached")
+        return fail("expected values that are nested less deeply: Python's recursion limit is reached")
     except MemoryError as error:
         return fail(_memory(str(error)), 1)
     except (ImportError, RuntimeError, ValueError) as error:
@@ -71,14 +74,14 @@ def _memory(said: str) -> str:
 
 
 def _drop_output() -> None:
-    """Leaves the end of the process nothing to write, which would fail once more."""
+    """Sends the rest of the output to the null device: Python flushes it at exit, which would fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
-        print(self.format_help(), end="", file=file)  # argparse's own loses an error of the stream
+        print(self.format_help(), end="", file=file)  # argparse's own method ignores errors of the stream
 
 
 def _parser() -> argparse.ArgumentParser:

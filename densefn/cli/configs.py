@@ -1,4 +1,4 @@
-"""densefn configs: the configs that come with the package."""
+"""densefn configs: lists the configs that come with the package, or prints one."""
 
 import argparse
 import textwrap
@@ -14,13 +14,13 @@ _PACKAGE = Path(densefn.__file__).parent
 
 
 def shipped() -> dict[str, Path]:
-    """The configs by name. They lie inside an installed package, and beside the package in a clone."""
+    """The paths of the configs, by name: in the package if it is installed, beside it in a clone."""
     folder = next(folder / "configs" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "configs").is_dir())
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def config_path(given: str) -> Path:
-    """The path of a config: what was given or, where there is no such file, that of the shipped config of the name."""
+    """The path of a config: the given file or, if there is none, the shipped config of that name."""
     return Path(given) if Path(given).exists() else shipped().get(given, Path(given))
 
 
@@ -29,12 +29,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "configs",
         help="list the configs that come with densefn",
-        description="List the configs that come with densefn, each with what it shows and what it reaches; or give one "
-        "of them, to begin with.",
+        description="List the configs that come with densefn, each with what it shows and what it reaches; or print "
+        "one of them, to start from.",
         epilog="example: densefn configs digits -o mine.toml",
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the config to give instead of the list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print this config instead of the list")
     add_output(parser)
     parser.set_defaults(command=_run)
 

@@ -1,4 +1,4 @@
-"""Output of the commands: results to a file or the terminal, errors to the standard error."""
+"""Writes the output of the commands: results to a file or the terminal, errors to standard error."""
 
 import argparse
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 from densefn import _disk
 
 MISTAKE = 2
-"""The exit status for a mistake in what was asked for."""
+"""The exit status for a mistake in the arguments, or in the files that they name."""
 
 
 def file_name(text: str) -> Path:
-    """The check of an argument that names a file to write."""
+    """Checks an argument that names a file to write."""
     if not Path(text).name:
         raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
     return Path(text)
@@ -20,7 +20,7 @@ def file_name(text: str) -> Path:
 
 def add_output(
     parser: argparse.ArgumentParser,
-    help: str = "write to a file instead of the terminal",  # noqa: A002 - argparse's own name of it
+    help: str = "write to a file instead of the terminal",  # noqa: A002 - argparse's name
     *,
     metavar: str = "FILE",
     check: Callable[[str], Path] = file_name,

@@ -1,4 +1,4 @@
-"""densefn evaluate: how good a trained model is."""
+"""densefn evaluate: computes the loss and the metrics of a trained model."""
 
 import argparse
 import json
@@ -13,9 +13,9 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "evaluate",
-        help="say how good a trained model is",
-        description="Say how good a trained model is: its loss and the metrics of its run, for the rows that the run "
-        "held out, or for those of a file with targets.",
+        help="compute the loss and the metrics of a trained model",
+        description="Compute the loss and the metrics of a trained model, for the rows that its run held out or for a "
+        "file of rows with targets.",
         epilog="example: densefn evaluate runs/houses new.csv",
         allow_abbrev=False,
     )

@@ -1,4 +1,4 @@
-"""densefn explain: the explanation of a layer or a model."""
+"""densefn explain: writes the explanation of a layer or a model."""
 
 import argparse
 import tomllib
@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         "explain",
         help="explain a layer or a model",
         description="Explain a layer or a model: equation, initial values, gradients, an example, counts, cost. "
-        "Give the arguments of a Dense, or a model by --config or --run.",
+        "Give the arguments of a Dense layer, or name a model with --config or --run.",
         epilog="example: densefn explain --units 25600 --no-bias --input-shape 32,100",
         allow_abbrev=False,
     )
@@ -29,11 +29,11 @@ def add(commands: Any) -> None:
     arguments.add_argument("--no-bias", dest="use_bias", action="store_false", default=None, help="leave the bias out")
     for name in _dense_flags():
         arguments.add_argument(_flag(name), metavar="VALUE")
-    parser.add_argument("--input-shape", metavar="SHAPE", help="such as 32,100, or N,100 for figures of one example")
+    parser.add_argument("--input-shape", metavar="SHAPE", help="such as 32,100, or N,100 for costs per example")
     parser.add_argument(
         "--machine",
         metavar="NAME",
-        help="of the roofline: a100, h100, tpu-v5e, or FLOP/s and bytes/s such as 2e12,50e9 (default: all three)",
+        help="machine of the roofline: a100, h100, tpu-v5e, or FLOP/s,bytes/s such as 2e12,50e9 (default: all three)",
     )
     parser.add_argument("--config", metavar="FILE", help="explain the model of a config file")
     parser.add_argument("--run", type=Path, metavar="DIR", help="explain the model of a run's folder")
@@ -55,8 +55,8 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _where(path: Sequence[str | int]) -> str:
-    """The flag of an argument, then the path inside its value."""
+def _place(path: Sequence[str | int]) -> str:
+    """The flag of an argument, and the path of a mistake inside its value."""
     return f"{_flag(str(path[0]))}{'.' if path[1:] else ''}{dotted(path[1:])}: " if path else ""
 
 
@@ -64,21 +64,22 @@ def _run(arguments: argparse.Namespace) -> int:
     from densefn.explanation.formats import FORMATS
 
     try:
-        layer, shape = _asked(arguments)
+        layer, shape = _layer_and_shape(arguments)
         written = FORMATS[arguments.format](densefn.explain(layer, shape, machine=arguments.machine))
     except ModuleNotFoundError as error:
         return fail_without_package("--config", error, "train")
     except TableError as error:
-        return fail("\n".join(f"{_where(path)}{message}" for path, message in error.problems))
+        return fail("\n".join(f"{_place(path)}{message}" for path, message in error.problems))
     except (TypeError, ValueError) as error:
         return fail(str(error))
     return write_text(written, arguments.output)
 
 
-def _asked(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
+def _layer_and_shape(arguments: argparse.Namespace) -> tuple[Layer, Shape]:
     """The layer to explain, and the shape of its input."""
     given = {name: getattr(arguments, name) for name in (*_dense_flags(), "use_bias")}
     given = {name: text for name, text in given.items() if text is not None}
+    # Any number of Dense's arguments counts as one source, named by the first of them.
     sources = [*map(_flag, given)][:1] + [flag for flag in ("--config", "--run") if getattr(arguments, flag[2:])]
     if len(sources) != 1:
         got = " and ".join(sources) or "none of them"
@@ -120,7 +121,7 @@ def _shape(text: str) -> Shape:
 
 
 def _value(text: Any) -> Any:
-    """A TOML value; a text that is not TOML is a name."""
+    """The value of a flag: TOML, or a name, which is not TOML."""
     try:
         return tomllib.loads(f"value = {text}")["value"] if isinstance(text, str) else text
     except tomllib.TOMLDecodeError:

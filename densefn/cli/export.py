@@ -1,4 +1,4 @@
-"""densefn export: a trained model as a file that others run."""
+"""densefn export: writes a trained model as a file for other software."""
 
 import argparse
 import json
@@ -14,14 +14,14 @@ _NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own
 
 def add(commands: Any) -> None:
     """Adds the command to the parser."""
-    runs = "\n".join(f"{name}:\n{textwrap.indent(made.usage, '  ')}" for name, made in FORMATS.items())
+    runs = "\n".join(f"{name}:\n{textwrap.indent(kind.usage, '  ')}" for name, kind in FORMATS.items())
     parser = commands.add_parser(
         "export",
-        help="write a trained model as a file that others run",
-        description="Write a trained model as a file that others run, in batches of any size. It takes rows as\n"
-        "numbers in their own units, and gives a regression in the units of its target. The file is\n"
-        "read back and run beside the model before it is put in its place. (safetensors holds the\n"
-        "parameters and the layer's description; the other formats hold the program as well.)",
+        help="write a trained model as a file for other software",
+        description="Write a trained model as a file for other software. The exported model takes batches of any\n"
+        "size, with columns in their original units. A regression predicts in the units of its target.\n"
+        "The file is read back, run and compared with the model before it is saved. safetensors holds\n"
+        "the parameters and the layer's description; the other formats hold the program as well.",
         epilog=f"To run the file, for rows x of shape [batch, features]:\n\n{runs}\n"
         "example: densefn export runs/houses --format onnx",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""densefn predict: what a trained model says of new rows."""
+"""densefn predict: predicts new rows with a trained model."""
 
 import argparse
 import io
@@ -14,15 +14,16 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "predict",
-        help="say what a trained model makes of new rows",
-        description="Say what a trained model makes of new rows: the table of the rows with the columns 'predicted "
-        "<target>' and, for classes, 'probability <class>'. The rows need the columns of training, but no target.",
+        help="predict new rows with a trained model",
+        description="Predict new rows with a trained model. The result is the table of the rows with the columns "
+        "'predicted <target>' and, for classes, 'probability <class>'. The rows need the columns of training, but no "
+        "target.",
         epilog="example: densefn predict runs/houses new.csv -o predicted.csv",
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument("rows", type=Path, metavar="INPUT", help="rows: .csv .tsv .txt .parquet .npz .npy or IDX")
-    help_output = f"write to a file ({' '.join(_FORMATS)}) instead of, as CSV, to the terminal"
+    help_output = f"write to a file ({' '.join(_FORMATS)}) instead of the terminal, which gets CSV"
     add_output(parser, help_output, metavar="OUT", check=_table_name)
     parser.set_defaults(command=_run)
 

@@ -1,4 +1,4 @@
-"""densefn report: a web page that shows one run or compares several."""
+"""densefn report: writes a web page that shows one run or compares several."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ def add(commands: Any) -> None:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "report",
-        help="show one run or compare several, as a web page",
+        help="show one run or compare several on a web page",
         description="Write a web page that shows one run or compares several: final metrics, differences between the "
         "configs, curves, confusion matrix or residuals, gradient norms, and histograms of weights and layer outputs.",
         epilog="example: densefn report runs/digits-* -o comparison.html",

@@ -1,4 +1,4 @@
-"""densefn train: a config to a run's folder."""
+"""densefn train: trains a model from a config, and writes the run's folder."""
 
 import argparse
 import shlex
@@ -23,7 +23,7 @@ A config that trains on your own table, with a header and the column "price":
   activation = "relu"
 
   [[model.layers]]
-  units = 1                      # one for each number, or for each class
+  units = 1                      # one for each target, or one for each class
 
   [optimizer]
   name = "adam"                  # one of optax, with its own arguments
@@ -32,8 +32,8 @@ A config that trains on your own table, with a header and the column "price":
   [train]
   epochs = 30
 
-A key that is unknown, missing or wrong is reported with those that there are. `densefn configs` lists others to begin
-with.
+A key that is unknown, missing or wrong is reported with the keys that exist. `densefn configs` lists configs to start
+from.
 
 example: densefn train configs/digits.toml --set optimizer.learning_rate=3e-4
 """
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
         "--resume",
         type=Path,
         metavar="RUN",
-        help="go on with a run that was stopped or killed, in its folder; with --set train.epochs=N for more epochs",
+        help="resume a run that was stopped or killed, in its folder; --set train.epochs=N trains more epochs",
     )
     parser.add_argument(
         "--set",
@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key of the config, such as train.epochs=5; may be given again",
+        help="change a key of the config, such as train.epochs=5; may be repeated",
     )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the run's folder (default: runs/<config>-<time>)")
     parser.set_defaults(command=_run)
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return fail_without_package("training", error, "train")
     resumed: Path | None = arguments.resume
     if resumed and arguments.run_dir:
-        return fail("--run-dir: a run goes on in its own folder; leave the option out")
+        return fail("--run-dir: a run resumes in its own folder; leave the option out")
     try:
         file = config.read(resumed / "config.toml" if resumed else config_path(arguments.config), arguments.overrides)
         settings = file.decode()
@@ -112,7 +112,7 @@ def _train(plan: "Plan", run_dir: Path, *, resumes: bool) -> int:
     except OSError as error:
         return fail(f"{error.filename or run_dir}: {error.strerror}", 1)
     except KeyboardInterrupt:
-        begun = f"{run_dir} holds what was done; {go_on}" if folder.is_begun(run_dir) else "nothing was begun"
+        begun = f"{run_dir} holds the finished epochs; {go_on}" if folder.is_begun(run_dir) else "no run was begun"
         return fail(f"stopped; {begun}", 130)
     print(progress.closing_line(plan.config, result))
     if result.stopped:

@@ -1,11 +1,11 @@
-"""The layout of a text table: the lines above its header, and the delimiter of its fields.
+"""Finds the header and the delimiter of a text table.
 
 A first line `sep=;`, as Excel reads and writes it, names the delimiter. Otherwise tab, semicolon, bar and comma are
-tried, and the delimiter is the one that splits the header and the rows below into the same number of fields.
+tried. The delimiter is the one that splits most rows into as many fields as the header.
 
-A line that begins with `#` is a comment only above the header: below it, `#4` may be a cell. The last such line is the
-header itself if it has as many fields as the next line and that line contains a number. `numpy.savetxt` writes headers
-in this form.
+Lines that begin with `#` are comments above the header, but not below it, where `#4` may be a cell. The last such line
+is the header itself if it has as many fields as the next line, and that line contains a number. `numpy.savetxt` writes
+headers in this form.
 """
 
 import csv
@@ -14,20 +14,22 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-_TOLD = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=([^"\w\s]|\t)"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
-# A comma comes last: one stands in the names of columns, and as the point of a number, between other delimiters.
+# The first of several that fit equally well is taken. The comma is last: between other delimiters, names contain commas
+# and numbers have decimal commas.
 _DELIMITERS = ("\t", ";", "|", ",")
+# The delimiter is guessed from at most this much of the file, from the header on.
 _MOST_LINES, _MOST_CHARACTERS = 100, 2**16
 
 
 class Layout(NamedTuple):
-    """Where a table begins.
+    """The layout of a table.
 
     Attributes:
-      delimiter: between fields.
+      delimiter: the delimiter of the fields.
       above: the number of lines above the header.
-      lines: of the file, from the header on.
+      lines: the lines of the file, from the header on.
     """
 
     delimiter: str
@@ -39,18 +41,18 @@ def find(lines: Iterator[str], default: str) -> Layout | None:
     """Finds the header of a table; None where there is none.
 
     Args:
-      lines: of the file.
-      default: the delimiter where the header has none, and so one column.
+      lines: the lines of the file.
+      default: the delimiter of a table with one column, whose header contains none.
     """
     above, comment, delimiter, header = 0, None, None, None
     for line in lines:
-        told = None if above else _TOLD.fullmatch(line)
-        if told:
-            delimiter = told[1]
+        separator = None if above else _SEPARATOR.fullmatch(line)
+        if separator:
+            delimiter = separator[1]
         elif line.strip() and not line.lstrip().startswith("#"):
             header = line
             break
-        comment = None if told or not line.strip() else line
+        comment = None if separator or not line.strip() else line
         above += 1
     if header is None:
         return None
@@ -71,9 +73,9 @@ def _delimiter(head: list[str], default: str) -> str:
         header, *rows = _parsed(head, delimiter) or [[]]
         if len(header) > 1:
             agreeing = sum(len(row) == len(header) for row in rows)
-            share = (1 + agreeing) / (1 + len(rows))
-            if share > most:
-                best, most = delimiter, share
+            fraction = (1 + agreeing) / (1 + len(rows))
+            if fraction > most:
+                best, most = delimiter, fraction
     return best
 
 
@@ -83,7 +85,7 @@ def _is_header(comment: str, below: str, delimiter: str) -> bool:
 
 
 def _parsed(lines: list[str], delimiter: str) -> list[list[str]]:
-    """The rows of some lines, without empty ones; what cannot be parsed ends them."""
+    """The rows of some lines without empty ones, up to the first row that cannot be parsed."""
     rows: list[list[str]] = []
     reader: Any = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:

@@ -1,14 +1,16 @@
-"""An exponential moving average of the parameters: smoother than they are, and often better on rows not seen.
+"""Keeps an exponential moving average of the parameters, which often predicts better than the last parameters.
 
     sum = decay * sum + (1 - decay) * params        after each update
     average = sum / (1 - decay ** updates)
 
-The division corrects for the sum's start at zero: after the first update, the average is the parameters. Sums are of
-float32 at least, whatever the parameters are: in bfloat16 a decay of 0.999 would never move them. The divisor is
-`-expm1(updates * log1p(decay - 1))`, as the difference above loses most digits while `updates * (1 - decay)` is small.
-`optax.ema` takes the difference: its first averages are wrong by 2e-4 at a decay of 0.9999, by 1e-2 at 0.999999.
+The sum starts at zero, and the division corrects for that: after the first update, the average equals the parameters.
+Sums have float32 at least. In bfloat16, with a decay of 0.999, most changes of a sum would be rounded away.
 
-An average is part of the training state, None where there is none, and changes by pure functions.
+The divisor is computed as `-expm1(updates * log1p(decay - 1))`. The difference above loses most of its digits while
+`updates * (1 - decay)` is small. `optax.ema` computes the difference: its first averages are wrong by 2e-4 at a decay
+of 0.9999, and by 1e-2 at 0.999999.
+
+An average is part of the training state, or None if none is kept. The functions that update it are pure.
 
 Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 """
@@ -24,7 +26,7 @@ from jax import Array
 from densefn import _checks
 from densefn.precision import widen
 
-# A larger number below 1 is 1 in float32, where the average would stay zero and its divisor be zero.
+# The largest float32 below 1. A decay that rounds to 1 would leave the sums and the divisor at zero.
 _LARGEST = 1 - 2.0**-24
 
 
@@ -32,9 +34,9 @@ class Average(NamedTuple):
     """The state of an average.
 
     Attributes:
-      decay: how much of the sum is kept at an update, a float32 scalar.
-      updates: their number, an int32 scalar.
-      sums: in the structure of the parameters.
+      decay: the fraction of the sum that an update keeps, a float32 scalar.
+      updates: the number of updates so far, an int32 scalar.
+      sums: the sums, in the structure of the parameters.
     """
 
     decay: Array
@@ -43,7 +45,7 @@ class Average(NamedTuple):
 
 
 def check(given: Any) -> float:
-    """The check of a decay: a number above 0 which is below 1 in float32 as well.
+    """Checks a decay: a number above 0 that is below 1 in float32 too.
 
     >>> check(0.999)
     0.999
@@ -58,10 +60,10 @@ Decay = Annotated[float | None, _checks.optional(check)]
 
 
 def start(decay: Decay, params: Any) -> Average | None:
-    """The average before the first update; None for no decay.
+    """The average before the first update; None if the decay is None.
 
     Raises:
-      ValueError, TypeError: unless the decay is a number between 0 and 1, in float32.
+      ValueError, TypeError: if the decay is not a number between 0 and 1 in float32.
     """
     if decay is None:
         return None
@@ -70,7 +72,11 @@ def start(decay: Decay, params: Any) -> Average | None:
 
 
 def update(average: Average | None, params: Any) -> Average | None:
-    """The average after an update that led to these parameters.
+    """The average after one more update.
+
+    Args:
+      average: the average before the update, or None.
+      params: the parameters after the update.
 
     >>> average = start(0.5, jnp.array(0.0))
     >>> for w in (2.0, 4.0):
@@ -90,13 +96,14 @@ def _moved(decay: Array, s: Array, w: Array) -> Array:
 
 
 def read(average: Average | None, params: Any) -> Any:
-    """The averaged parameters, in the dtypes of the parameters; before the first update, the parameters themselves."""
+    """The averaged parameters, in the parameters' dtypes; before the first update, the parameters themselves."""
     if average is None:
         return params
     decay, updates, sums = average
-    whole = -jnp.expm1(jnp.maximum(updates, 1).astype(decay.dtype) * jnp.log1p(decay - 1))
+    # At 0 updates the divisor would be 0, and 0 / 0 a NaN, which `jax_debug_nans` reports though it is not used.
+    divisor = -jnp.expm1(jnp.maximum(updates, 1).astype(decay.dtype) * jnp.log1p(decay - 1))
 
     def averaged(s: Array, w: Array) -> Array:
-        return jnp.where(updates > 0, (s / whole.astype(s.dtype)).astype(w.dtype), w)
+        return jnp.where(updates > 0, (s / divisor.astype(s.dtype)).astype(w.dtype), w)
 
     return jax.tree.map(averaged, sums, params)

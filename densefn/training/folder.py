@@ -1,19 +1,20 @@
-"""The folder of a run: the names of its files, and what ties them together.
+"""Names the files of a run's folder, and checks that they belong to the same run.
 
-`manifest.json` holds the size and the SHA-256 of every file that a command reads. A file that was edited, cut, or taken
-from another run does not match it. Files are replaced in three steps, so that a crash between any two leaves a folder
-that is one run:
+`manifest.json` holds the size and the SHA-256 of every file that a command reads. A file that was edited, truncated or
+copied from another run does not match it. Files are replaced in three steps, so that a crash at any moment leaves the
+files of one run:
 
-1. the manifest is given a second generation: what its files are and what they will be;
+1. the manifest is written with two generations: the files as they are, and the files as they will be;
 2. the files are replaced, one by one;
-3. the manifest is left with the second generation alone.
+3. the manifest is written with the second generation only.
 
-A reader accepts files that are all of one generation. `metrics.jsonl` grows between two saves: while the run is not
-over, what follows the part that the manifest knows is of the epochs since the last save.
+A reader accepts files that all match the same generation. `metrics.jsonl` grows between two saves. Until the run is
+over, the file may therefore be longer than the manifest says; the rest holds the epochs since the last save.
 
-An earlier densefn wrote `model.npz` and `state.npz`. They are read, and go away where the same is written anew.
+An earlier densefn wrote `model.npz` and `state.npz`. Both are still read. They are deleted when their safetensors file
+is written.
 
-A folder is locked as long as a process trains in it. The lock ends with the process.
+A process locks the folder while it trains in it. The lock ends with the process.
 """
 
 import hashlib
@@ -36,27 +37,27 @@ MANIFEST = "manifest.json"
 
 
 class FolderError(ValueError):
-    """A folder that is no run, or whose files do not belong together."""
+    """The folder is not that of a run, or its files do not belong together."""
 
 
 class LockedError(FolderError):
-    """A folder in which another process trains."""
+    """Another process trains in the folder."""
 
 
 class Entry(NamedTuple):
-    """What a manifest says of a file: its size in bytes, and its SHA-256."""
+    """The entry of a file in a manifest: its size in bytes, and its SHA-256."""
 
     size: int
     sha256: str
 
 
 class Manifest(NamedTuple):
-    """What ties the files of a run together.
+    """The content of `manifest.json`.
 
     Attributes:
-      facts: of the run: the fingerprint of its rows, and what else its bits depend on.
-      generations: the files by name; two of them while files are replaced.
-      process: the number of the process that trains; None once the run is over.
+      facts: the fingerprint of the rows, and the settings and versions that the run's numbers depend on.
+      generations: the entries of the files by name; two generations while files are replaced.
+      process: the id of the process that trains; None once the run is over.
     """
 
     facts: Mapping[str, Any]
@@ -64,7 +65,7 @@ class Manifest(NamedTuple):
     process: int | None
 
     def write(self, run_dir: Path) -> None:
-        """Writes it into the folder of its run."""
+        """Writes the manifest into the run's folder."""
         generations = [{name: entry._asdict() for name, entry in each.items()} for each in self.generations]
         table = {"format": _archive.FORMAT, **self._asdict(), "generations": generations}
         _disk.replace(run_dir / MANIFEST, json.dumps(table, indent=1).encode())
@@ -74,9 +75,9 @@ class Folder:
     """The folder of a run in which this process trains.
 
     Args:
-      path: of the folder.
-      facts: as of `Manifest`.
-      files: what is known of those that are there.
+      path: the folder.
+      facts: as in `Manifest`.
+      files: the entries of the files that are there.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any], files: Mapping[str, Entry]):
@@ -86,10 +87,11 @@ class Folder:
         """Replaces files so that a crash at any moment leaves a folder that is one run.
 
         Args:
-          files: what they hold, by name.
-          grown: what files hold that were written to the disk already.
-          over: whether the run is.
+          files: the new contents, by name.
+          grown: the contents of files that are on the disk already, such as the metrics.
+          over: whether the run is over.
         """
+        # The order matters: whichever write is the last before a crash, all files match one of the two generations.
         known = {name: entry(content) for name, content in {**files, **(grown or {})}.items()}
         former_names = {_archive.former(name) for name in files} - set(files)
         after = {name: entry for name, entry in self._files.items() if name not in former_names} | known
@@ -104,11 +106,11 @@ class Folder:
 
 @contextmanager
 def locked(run_dir: Path, warn: Callable[[str], Any]) -> Iterator[None]:
-    """Keeps other processes from training in a folder, and removes what killed ones have left there half written.
+    """Locks a folder against other processes that train, and removes temporary files that killed ones left.
 
     Args:
       run_dir: the folder.
-      warn: is told if the file system has no locks; two processes are then not kept apart.
+      warn: is given a message if the file system has no locks, so that the folder stays unlocked.
 
     Raises:
       LockedError: if another process trains in it.
@@ -120,7 +122,7 @@ def locked(run_dir: Path, warn: Callable[[str], Any]) -> Iterator[None]:
         except BlockingIOError:
             raise LockedError(f"{run_dir}: the run is being trained by {_trainer(run_dir)}") from None
         if not has_locks:
-            warn(f"{run_dir}: this file system has no locks; see to it that no other process trains in this folder")
+            warn(f"{run_dir}: this file system has no locks; make sure that no other process trains in this folder")
         _disk.remove_temporary(run_dir)
         yield
     finally:
@@ -136,17 +138,17 @@ def _trainer(run_dir: Path) -> str:
 
 
 def listed_name(name: str, files: Mapping[str, Entry]) -> str:
-    """The name that a file has in a list: its former one where that is there."""
+    """The name of a file in a manifest: its former one if the manifest has only that."""
     return former if name not in files and (former := _archive.former(name)) in files else name
 
 
 def is_model_or_state(path: Path) -> bool:
-    """Whether a path is that of the model or the state of a run."""
+    """Whether a path is that of a run's model or state."""
     return path.name in (MODEL, STATE) and path.with_name(MANIFEST).exists()
 
 
 def is_begun(run_dir: Path) -> bool:
-    """Whether a run has begun in a folder: then it can go on."""
+    """Whether a run has begun in a folder, so that it can be resumed."""
     return (run_dir / CONFIG).exists()
 
 
@@ -154,7 +156,7 @@ def read(run_dir: Path) -> Manifest:
     """Reads the manifest of a run.
 
     Raises:
-      FolderError: if there is none, or if it is not one.
+      FolderError: if there is none, or if densefn did not write it.
     """
     return _parse(run_dir, _content(run_dir))
 
@@ -164,11 +166,11 @@ def check(run_dir: Path, *names: str, optional: Sequence[str] = ()) -> tuple[Man
 
     Args:
       run_dir: the folder.
-      *names: of the files that must be there.
-      optional: names of others; one that the manifest lists must be there, and one that is there must be listed.
+      *names: the files that must be there.
+      optional: files that may be missing. One that the manifest lists must be there; one that is there must be listed.
 
     Returns:
-      The manifest, and its generation to which the files belong.
+      The manifest, and the generation that the files match.
 
     Raises:
       FolderError: names the file and what is wrong with it.
@@ -178,12 +180,12 @@ def check(run_dir: Path, *names: str, optional: Sequence[str] = ()) -> tuple[Man
         try:
             return _checked(run_dir, _parse(run_dir, content), names, (*names, *optional))
         except FolderError:
-            if _content(run_dir) == content:  # else a process has written meanwhile
+            if _content(run_dir) == content:  # otherwise a process replaced files meanwhile: check again
                 raise
 
 
 def known_files(run_dir: Path, manifest: Manifest, generation: Mapping[str, Entry]) -> dict[str, Entry]:
-    """What is known of the files: those of a generation and, where a crash has left another one, that."""
+    """The entries of all files: those of a generation or, for files that a crash left in the other one, of that."""
     files = dict(generation)
     for other in manifest.generations:
         files |= {name: entry for name, entry in other.items() if name != METRICS and _fits(run_dir / name, entry)}
@@ -194,6 +196,8 @@ def _checked(
     run_dir: Path, manifest: Manifest, needed: Sequence[str], names: Sequence[str]
 ) -> tuple[Manifest, Mapping[str, Entry]]:
     def fits(name: str, generation: Mapping[str, Entry]) -> bool:
+        # Each epoch appends a row, and a killed process leaves such rows too: until the run is over, only the part of
+        # the file that was there at the last save must match.
         grows = name == METRICS and manifest.process is not None
         name = listed_name(name, generation)
         return _fits(run_dir / name, generation.get(name), grows)
@@ -211,7 +215,7 @@ def _checked(
         raise FolderError(_reason(run_dir, wrong, known))
     for name in needed:
         if listed_name(name, generation) not in generation:
-            raise FolderError(f"{run_dir / name}: the run has not got so far; to go on: {_go_on(run_dir)}")
+            raise FolderError(f"{run_dir / name}: the run has not written it yet; to go on: {_go_on(run_dir)}")
     return manifest, generation
 
 
@@ -227,7 +231,7 @@ def _reason(run_dir: Path, wrong: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _fits(path: Path, entry: Entry | None, grows: bool = False) -> bool:
-    """Whether a file is what a manifest says; None is that there is none."""
+    """Whether a file matches its entry in a manifest; an entry of None matches a missing file."""
     try:
         with _disk.open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -245,7 +249,7 @@ def _fits(path: Path, entry: Entry | None, grows: bool = False) -> bool:
 
 
 def entry(content: bytes) -> Entry:
-    """What a manifest says of a file that holds this."""
+    """The manifest's entry for a file with this content."""
     return Entry(len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -258,8 +262,8 @@ def _content(run_dir: Path) -> bytes:
         if not is_begun(run_dir):
             raise FolderError(f"{run_dir}: expected the folder of a run, with {CONFIG} and {MANIFEST}") from None
         raise FolderError(
-            f"{path}: No such file, and without it nothing tells whether the files belong together (an earlier densefn "
-            f"wrote none); train anew: densefn train {shlex.quote(str(run_dir / CONFIG))}"
+            f"{path}: No such file; without it densefn cannot tell whether the files belong together (an earlier "
+            f"densefn wrote none); train anew: densefn train {shlex.quote(str(run_dir / CONFIG))}"
         ) from None
     except OSError as error:
         raise FolderError(f"{path}: expected the manifest of a run: {error.strerror}") from None
@@ -279,7 +283,7 @@ def _parse(run_dir: Path, content: bytes) -> Manifest:
         if facts != [str, dict, dict]:
             raise TypeError("expected the fingerprint of the data, settings and versions")
         if not generations or not isinstance(manifest.process, int | None):
-            raise TypeError("expected generations and the number of a process")
+            raise TypeError("expected generations and the id of a process")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FolderError(f"{run_dir / MANIFEST}: expected a manifest that densefn wrote: {error}") from None
     return manifest

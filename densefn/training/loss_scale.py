@@ -1,14 +1,15 @@
-"""Loss scales: what keeps the gradients of float16 from underflow.
+"""Scales the loss, to keep float16 gradients from underflow.
 
 Gradients smaller than 6e-8 are zero in float16. So the loss is multiplied by a scale before it is differentiated, and
-the gradient is divided by it afterwards, in float32 at least:
+the gradient is divided by the scale afterwards, in float32 at least:
 
     gradient = grad(scale * loss) / scale
 
-A dynamic scale begins at 2**15. Where a gradient is not finite, the step is skipped and the scale halved; after 2000
-finite gradients in a row it is doubled. A scale that is a number stays, and skips nothing: Keras's `loss_scale_factor`.
+A dynamic scale begins at 2**15. If a gradient is not finite, the step is skipped and the scale is halved. After 2000
+finite gradients in a row, the scale is doubled. A scale that is a number never changes and skips no step, as Keras's
+`loss_scale_factor`.
 
-A scale is part of the training state, None where there is none, and changes by pure functions.
+A scale is part of the training state, or None if the loss is not scaled. The functions that change it are pure.
 
 Sources: `keras/src/optimizers/loss_scale_optimizer.py` of Keras 3.15; Micikevicius et al., "Mixed Precision Training",
 2018.
@@ -27,15 +28,16 @@ from densefn.layer import Layer
 from densefn.precision import Policy, widen
 
 DYNAMIC = "dynamic"
+# Keras's `initial_scale` and `dynamic_growth_steps`.
 _FIRST = 2.0**15
 _GROWTH_STEPS = 2000
-# Keras has no bounds. At 0 and at infinity all gradients are nan, and no factor leads back; these are the last powers
-# of two before, in float32.
+# Keras has no bounds. A scale of 0 or infinity makes every gradient NaN, and neither halving nor doubling changes it.
+# These are the smallest normal number and the largest power of two in float32.
 _LOWEST, _HIGHEST = 2.0**-126, 2.0**127
 
 
 class Fixed(NamedTuple):
-    """A scale that stays: by which the loss is multiplied, a float32 scalar."""
+    """A scale that never changes, a float32 scalar."""
 
     scale: Array
 
@@ -44,8 +46,8 @@ class Dynamic(NamedTuple):
     """A scale that changes.
 
     Attributes:
-      scale: by which the loss is multiplied, a float32 scalar.
-      streak: how many gradients in a row were finite since the scale last changed, an int32 scalar.
+      scale: the factor of the loss, a float32 scalar.
+      streak: the number of finite gradients in a row since the scale last changed, an int32 scalar.
     """
 
     scale: Array
@@ -56,7 +58,7 @@ LossScale = Fixed | Dynamic | None
 
 
 def check(given: Any) -> float | str:
-    """The check of a field: "dynamic" or a number from 2**-126 to 2**127, which float32 holds.
+    """Checks a loss scale: "dynamic", or a number from 2**-126 to 2**127.
 
     >>> check("dynamic"), check(1024)
     ('dynamic', 1024.0)
@@ -76,11 +78,11 @@ AnyLossScale = Annotated[float | str | None, _checks.optional(check)]
 
 
 def choose(given: AnyLossScale, model: Layer) -> AnyLossScale:
-    """What a training uses: what was given or, if that is None, "dynamic" for a model with float16 in it.
+    """Chooses the loss scale: the given one or, for None, "dynamic" if the model computes in float16.
 
     Args:
       given: "dynamic", a number, or None.
-      model: float16 is in it if any of its layers, however deep, computes or gives its output in float16.
+      model: computes in float16 if any layer in it, at any depth, computes or returns float16.
 
     >>> from densefn import Dense, Repeat, Sequential
     >>> choose(None, Sequential(Dense(8), Repeat(Dense(8, dtype="mixed_float16"), times=2)))
@@ -108,7 +110,7 @@ def _policies(layer: Layer) -> Iterator[Policy]:
 
 
 def start(chosen: AnyLossScale) -> LossScale:
-    """The scale before the first step: of "dynamic", of a number, or None of None.
+    """The scale before the first step; None if nothing was chosen.
 
     >>> start("dynamic")
     Dynamic(scale=Array(32768., dtype=float32), streak=Array(0, dtype=int32))
@@ -121,13 +123,13 @@ def start(chosen: AnyLossScale) -> LossScale:
 
 
 def value_and_grad(function: Callable[..., Array], loss_scale: LossScale) -> Callable[..., tuple[Array, Any]]:
-    """As `jax.value_and_grad`: the value as it is, the gradient taken of the scaled value and divided by the scale.
+    """Like `jax.value_and_grad`, but differentiates the scaled value and divides the gradient by the scale.
 
-    Divided it is of float32 at least, whatever the parameters are: in float16 it would underflow again.
+    The returned value is not scaled. The gradient has float32 at least: in float16 it would underflow again.
 
     Args:
-      function: of parameters and more, with a scalar as its value.
-      loss_scale: None is `jax.value_and_grad` itself.
+      function: takes the parameters and more arguments, and returns a scalar.
+      loss_scale: the scale; None returns `jax.value_and_grad(function)`.
 
     >>> narrow = lambda w: jnp.float32(1e-9) * w.astype(jnp.float16).astype(jnp.float32)
     >>> for scale in (None, start("dynamic")):
@@ -162,7 +164,7 @@ def adjust(loss_scale: Dynamic, finite: Array) -> Dynamic:
     """The scale after a step.
 
     Args:
-      loss_scale: before it.
+      loss_scale: the scale before the step.
       finite: whether the gradient of the step was finite, a bool scalar.
 
     >>> adjust(start("dynamic"), jnp.array(False))

@@ -1,10 +1,9 @@
-"""Outputs of a model beside the targets of the same rows: shapes that fit each other, and classes that exist.
+"""Checks that a model's outputs and the targets have shapes that fit, and that the classes exist.
 
-Numbers are `[rows, outputs]` on both sides. Where a row has one, `[rows]` and `[rows, 1]` are the same.
+Numbers are `[rows, outputs]`, for outputs and targets. With one output, `[rows]` and `[rows, 1]` mean the same.
 
 Classes are whole numbers `[rows]` or `[rows, 1]`, or distributions over the classes `[rows, classes]`, such as one-hot
-ones. A class that is not among the outputs is refused where its value is known. Under `jit` no value is known, so the
-result is NaN there.
+vectors. A class without an output raises an error. Under `jit` the class is not known, and the result is NaN instead.
 """
 
 import jax
@@ -18,12 +17,12 @@ from densefn.precision import representable, widen
 
 
 def numbers(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
-    """Outputs and targets of one shape, in float32 at least.
+    """Returns outputs and targets in the same shape, in float32 at least.
 
     Args:
-      name: of the loss or metric, for messages.
+      name: the name of the loss or metric, for messages.
       outputs: `[rows, outputs]`, or `[rows]`.
-      targets: of the same shape; `[rows]` beside `[rows, 1]` will do on either side.
+      targets: of the same shape. One of the two may be `[rows]` and the other `[rows, 1]`.
 
     Raises:
       ValueError: if the shapes do not fit.
@@ -45,15 +44,15 @@ def numbers(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, A
 
 
 def classes(name: str, logits: Array, targets: ArrayLike) -> Array:
-    """The class of each row; of a distribution the likeliest.
+    """Returns the class of each row; for a distribution, its most probable class.
 
     Args:
-      name: of the loss or metric, for messages.
+      name: the name of the loss or metric, for messages.
       logits: `[rows, classes]`.
       targets: classes `[rows]` or `[rows, 1]`, or distributions `[rows, classes]`.
 
     Returns:
-      `[rows]`, of integers. Under `jit`, a class that does not exist is the number of the classes.
+      Integers `[rows]`. Under `jit`, a class that does not exist becomes the number of classes.
 
     Raises:
       ValueError: if the shapes do not fit, or a class does not exist.
@@ -70,16 +69,16 @@ def classes(name: str, logits: Array, targets: ArrayLike) -> Array:
         expected = "expected classes [rows] or distributions over them [rows, classes]"
         raise ValueError(f"{name}: {expected}, got outputs {logits.shape} and targets {target.shape}")
     count = logits.shape[-1]
-    whole = target.astype(jnp.int8) if target.dtype == bool else target
-    exists = _known(name, (whole >= 0) & (whole < count) & (whole == whole // 1), target, f"0 to {count - 1}")
-    return jnp.where(exists, whole, count).astype(jnp.int32)
+    number = target.astype(jnp.int8) if target.dtype == bool else target
+    exists = _checked(name, (number >= 0) & (number < count) & (number == number // 1), target, f"0 to {count - 1}")
+    return jnp.where(exists, number, count).astype(jnp.int32)
 
 
 def distributions(name: str, logits: Array, targets: ArrayLike) -> Array:
-    """The distribution over the classes of each row, one-hot for a class: arguments and errors of `classes`.
+    """Returns the distribution over the classes of each row, one-hot for a class; arguments as for `classes`.
 
     Returns:
-      `[rows, classes]`. Under `jit`, that of a class that does not exist is NaN.
+      `[rows, classes]`. Under `jit`, the row of a class that does not exist becomes NaN.
     """
     target = _array(targets)
     if target.shape == logits.shape:
@@ -89,18 +88,18 @@ def distributions(name: str, logits: Array, targets: ArrayLike) -> Array:
 
 
 def second_class(name: str, logits: Array, targets: ArrayLike) -> Array:
-    """The probability of the second of two classes of each row.
+    """Returns each row's probability of the second of two classes.
 
     Args:
-      name: of the loss, for messages.
-      logits: `[rows]`, of the second class.
+      name: the name of the loss, for messages.
+      logits: those of the second class, `[rows]`.
       targets: classes or probabilities of the second, `[rows]` or `[rows, 1]`, or distributions `[rows, 2]`.
 
     Returns:
-      `[rows]`. Under `jit`, one that is not between 0 and 1 is NaN.
+      `[rows]`. Under `jit`, a probability outside 0 to 1 becomes NaN.
 
     Raises:
-      ValueError: if the shapes do not fit, or a probability is not one.
+      ValueError: if the shapes do not fit, or a probability is outside 0 to 1.
     """
     target = _array(targets)
     if target.shape in ((*logits.shape, 1), (*logits.shape, 2)):
@@ -109,11 +108,11 @@ def second_class(name: str, logits: Array, targets: ArrayLike) -> Array:
         expected = "expected classes 0 and 1 [rows], or distributions [rows, 2]"
         raise ValueError(f"{name}: {expected}, got outputs {(*logits.shape, 1)} and targets {target.shape}")
     p = target.astype(logits.dtype)
-    return jnp.where(_known(name, (p >= 0) & (p <= 1), target, "0 to 1"), p, jnp.nan)
+    return jnp.where(_checked(name, (p >= 0) & (p <= 1), target, "0 to 1"), p, jnp.nan)
 
 
-def _known(name: str, exists: Array | np.ndarray, target: Array | np.ndarray, expected: str) -> Array | np.ndarray:
-    """Whether each target exists; raises where that is known, and one does not."""
+def _checked(name: str, exists: Array | np.ndarray, target: Array | np.ndarray, expected: str) -> Array | np.ndarray:
+    """Returns which targets exist; outside `jit`, raises an error if one does not."""
     if not isinstance(exists, Tracer) and not np.all(exists):
         wrong = np.asarray(target)[~np.asarray(exists)][0]
         raise ValueError(f"{name}: expected classes from {expected}, got {wrong}")
@@ -121,5 +120,5 @@ def _known(name: str, exists: Array | np.ndarray, target: Array | np.ndarray, ex
 
 
 def _array(given: ArrayLike) -> Array | np.ndarray:
-    """An array, NumPy's with its own integers: JAX's would take wide ones modulo 2^32."""
+    """An array. NumPy's integers keep 64 bits here: as an array of JAX they would be taken modulo 2^32."""
     return given if isinstance(given, jax.Array) else representable(np.asarray(given))

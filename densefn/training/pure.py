@@ -1,4 +1,4 @@
-"""A whole training as one pure function, which `jax.jit` compiles once and `jax.vmap` batches.
+"""Makes a whole training one pure function, for `jax.jit` and `jax.vmap`.
 
     train(key, overrides) -> (state, metrics)
 
@@ -36,24 +36,24 @@ _NEEDS_A_VALUE = (
 def make_train(plan: Plan) -> Callable[..., tuple[State, dict[str, Array]]]:
     """Makes `train(key, overrides={}) -> (state, metrics)`.
 
-    `overrides` are numbers in the place of the optimizer's arguments, such as `{"learning_rate": 3e-4}`. Each is a
-    number or a scalar array, which may be traced. A learning rate replaces a schedule. Ranges are not checked.
+    `overrides` replace arguments of the optimizer, such as `{"learning_rate": 3e-4}`. Each is a number or a scalar
+    array, which may be traced. A learning rate replaces a schedule. Ranges are not checked.
 
     Differences from a run in a folder:
-      - Every epoch is computed, and the state is that of the last: no `early_stopping`, no `keep = "best"`.
-      - The key decides the order of the rows, by `jax.random.permutation`. With `jax.random.key(train.seed)` the first
-        parameters are those of the run.
-      - No gradient norms.
+      - `early_stopping` and `keep = "best"` are ignored: every epoch is computed, and the last state is returned.
+      - The key decides the order of the rows, by `jax.random.permutation`. With `jax.random.key(train.seed)`, the
+        initial parameters are those of the run.
+      - Gradient norms are not measured.
 
     Args:
-      plan: from `prepare`. Its rows become constants of a compiled program.
+      plan: from `prepare`. Its rows become constants of the compiled program.
 
     Returns:
       The function `train`. Its `state` is that after the last epoch, from which `step.trained_params` reads the
       parameters. Its `metrics` are arrays of shape `[epochs]`: `train_loss`, `val_loss`, and the config's own, such as
       `val_accuracy`. Metrics of validation rows are NaN in an epoch without an evaluation.
-      It raises a ValueError for an unknown override, or one that optax cannot trace; a TypeError for one that is no
-      number.
+      `train` raises a ValueError for an override that is unknown or that optax cannot trace, and a TypeError for one
+      that is not a number.
 
     Raises:
       ValueError: if the rows are streamed from a file.
@@ -90,18 +90,19 @@ def make_train(plan: Plan) -> Callable[..., tuple[State, dict[str, Array]]]:
     def train(key: Array, overrides: Mapping[str, Any] = _NOTHING) -> tuple[State, dict[str, Array]]:
         optimizer = _optimizer(plan, overrides)
         epoch = make_epoch(make_step(plan.model, optimizer, plan.loss), batch_size)
-        order_key = fold(key, "order of the rows")
+        order_key = fold(key, "order of the rows")  # independent of the keys of the parameters
 
-        def one(state: State, number: Array) -> tuple[State, dict[str, Array]]:
+        def run_epoch(state: State, number: Array) -> tuple[State, dict[str, Array]]:
             order = jax.random.permutation(jax.random.fold_in(order_key, number), count)
             state, loss = epoch(state, rows, order)
             is_due = (number % settings.evaluate_every == 0) | (number == settings.epochs)
+            # The number comes from the scan, so a `vmap` over keys keeps this a branch and does not evaluate in vain.
             measured = lax.cond(is_due, evaluated, not_evaluated, state)
             return state, {"train_loss": nan_unless_finite(loss, state.params), **measured}
 
-        with _told(overrides):
+        with _naming(overrides):
             first = initial_state(replace(plan, optimizer=optimizer), key)
-            return lax.scan(one, first, jnp.arange(1, settings.epochs + 1))
+            return lax.scan(run_epoch, first, jnp.arange(1, settings.epochs + 1))
 
     return train
 
@@ -111,6 +112,7 @@ def _optimizer(plan: Plan, overrides: Mapping[str, Any]) -> optax.GradientTransf
         return plan.optimizer
     arguments = dict(plan.config.optimizer.call.arguments)
     numbers = {name: value for name, value in arguments.items() if type(value) in (int, float, Call)}
+    # In a narrower dtype, a learning rate would be rounded more than in the run of a config.
     widest = jnp.result_type(jnp.float32, *jax.tree.leaves(jax.eval_shape(lambda: initial_state(plan)).params))
     given = {}
     for name, value in overrides.items():
@@ -118,13 +120,13 @@ def _optimizer(plan: Plan, overrides: Mapping[str, Any]) -> optax.GradientTransf
         if not jnp.issubdtype(getattr(value, "dtype", type(value)), jnp.number) or jnp.shape(value):
             raise TypeError(f"override {name!r}: expected a number or a scalar array, got {value!r}; vmap over several")
         given[name] = jnp.asarray(value, widest)
-    with _told(overrides):
+    with _naming(overrides):
         return plan.config.optimizer.make(**given)
 
 
 @contextmanager
-def _told(overrides: Mapping[str, Any]) -> Iterator[None]:
-    """Names the overrides where optax asks for the value of one that is traced."""
+def _naming(overrides: Mapping[str, Any]) -> Iterator[None]:
+    """Names the overrides in the error of an optax function that needs the value of a traced number."""
     try:
         yield
     except _NEEDS_A_VALUE as error:

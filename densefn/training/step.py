@@ -1,14 +1,15 @@
-"""A training step as a pure function, which compiles, nests and batches like any other.
+"""Makes training steps: pure functions for `jax.jit`, `lax.scan` and `jax.vmap`.
 
-A loss and a metric are functions of outputs and targets. What is minimised is the loss plus the penalties of the
-layers; after each update the constraints of the layers are applied. Where a model computes in float16, the loss is
-scaled (`loss_scale.py`); what is reported of it is not. Where an average of the parameters is kept (`average.py`), it
-is what is evaluated.
+A loss is a function of outputs and targets. The objective is the loss plus the penalties of the layers. After each
+update, the constraints of the layers are applied. For a model that computes in float16, the loss is scaled before it is
+differentiated (`loss_scale.py`); the reported loss is not scaled. If an average of the parameters is kept
+(`average.py`), the average is evaluated and saved.
 
-Frozen parameters have no gradient, no state of the optimizer and no average (`densefn.partition`).
+Frozen parameters have no gradient, no optimizer state and no average (`densefn.partition`).
 
-An optimizer sees gradients and parameters in float32 at least, and so is its state: in float16 the squares of small
-gradients are zero, and so is what Adam adds to their root. Only the updated parameters are rounded to their dtype.
+The optimizer gets gradients and parameters in float32 at least, and keeps its state in the same dtypes. In float16, the
+squares of small gradients would be zero, and so would Adam's epsilon. Only the updated parameters are rounded to their
+own dtype.
 """
 
 from collections.abc import Callable
@@ -33,16 +34,15 @@ _wide = partial(jax.tree.map, widen)
 
 
 class State(NamedTuple):
-    """What a step changes.
+    """The state of a training; a step returns a new one.
 
     Attributes:
-      params: of the model.
-      opt_state: of the optimizer.
-      step: the number of updates. A step that is skipped or whose gradient is only accumulated is not one, neither here
-        nor where the optimizer counts for its schedules: a learning rate warms up over as many updates as were asked
-        for.
-      loss_scale: None where the loss is not scaled.
-      average: of the parameters; None where there is none.
+      params: the model's parameters.
+      opt_state: the optimizer's state.
+      step: the number of updates. A step that is skipped, or that only accumulates its gradient, does not count. The
+        optimizer's schedules count in the same way.
+      loss_scale: the loss scale; None if the loss is not scaled.
+      average: the average of the parameters; None if none is kept.
     """
 
     params: Any
@@ -61,16 +61,16 @@ def make_state(
     scale: AnyLossScale = None,
     ema: float | None = None,
 ) -> State:
-    """Draws the parameters of a model and the first state of its training.
+    """Draws the parameters of a model, and makes the first state of its training.
 
     Args:
       model: the layer.
-      optimizer: of its parameters.
-      key: for them.
+      optimizer: updates the parameters.
+      key: draws the parameters.
       features: the number of columns of the rows.
-      scale: of the loss: "dynamic", a positive number, or None, which is "dynamic" for a model with float16 in it and
-        no scale for all others.
-      ema: the decay of the average of the parameters, between 0 and 1, or None for no average.
+      scale: the loss scale: "dynamic", a positive number, or None. None is "dynamic" for a model that computes in
+        float16, and no scale for others.
+      ema: the decay of the average of the parameters, between 0 and 1; None keeps no average.
 
     >>> from densefn import Dense
     >>> make_state(Dense(2, dtype="mixed_float16"), optax.sgd(0.1), jax.random.key(0), 3).loss_scale.scale
@@ -89,14 +89,18 @@ def make_state(
 
 
 def _strongly_typed(leaf: Array) -> Array:
-    """The same array; a first state of weak types, as that of `optax.lbfgs`, would compile the second epoch anew."""
+    """The array without JAX's weak type.
+
+    The first state of `optax.lbfgs` has weakly typed scalars. A step returns strongly typed ones, and the changed type
+    would compile the second epoch again.
+    """
     return lax.convert_element_type(leaf, leaf.dtype)
 
 
 def trained_params(model: Layer, state: State) -> Any:
-    """The parameters to evaluate and to keep: the average where there is one, else those of the last update.
+    """The parameters to evaluate and to save: their average if one is kept, otherwise those of the last update.
 
-    An average of parameters that meet a constraint need not meet it (`UnitNorm`), so it is projected.
+    The average of parameters that meet a constraint may violate it (`UnitNorm`), so it is projected.
     """
     if state.average is None:
         return state.params
@@ -105,7 +109,7 @@ def trained_params(model: Layer, state: State) -> Any:
 
 
 def make_objective(model: Layer, loss: Measure) -> Callable[[Any, Any, Rows], Array]:
-    """Makes `objective(trainable, frozen, rows) -> loss with penalties`: what is minimised."""
+    """Makes `objective(trainable, frozen, rows) -> loss with penalties`, which training minimises."""
 
     def objective(trainable: Any, frozen: Any, rows: Rows) -> Array:
         value, penalty = model.forward(combine(trainable, frozen), rows.x)
@@ -119,10 +123,9 @@ def make_step(
 ) -> Callable[[State, Rows], tuple[State, Array]]:
     """Makes `step(state, rows) -> (state, loss)`: gradient, update, projection, average.
 
-    An optimizer that asks for the loss, as `optax.lbfgs` does, is given that of the batch. With one in
-    `optax.MultiSteps`, a step that only accumulates its gradient changes nothing else. With a dynamic loss scale, a
-    step whose gradient is not finite changes nothing but the scale. A loss that is itself not finite is returned as it
-    is, with and without a scale: no scale mends it.
+    An optimizer that needs the loss, such as `optax.lbfgs`, gets the loss of the batch. With `optax.MultiSteps`, a step
+    that only accumulates its gradient changes nothing else. With a dynamic loss scale, a step whose gradient is not
+    finite changes only the scale. A loss that is not finite is returned as it is, since no scale can repair it.
     """
     with_extra = optax.with_extra_args_support(optimizer)
     objective = make_objective(model, loss)
@@ -131,31 +134,33 @@ def make_step(
         trainable, frozen = partition(model, state.params)
         value, gradient = loss_scale.value_and_grad(objective, state.loss_scale)(trainable, frozen, rows)
         gradient = _wide(gradient)
-        asked_for = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, frozen, rows)}
-        with jax.numpy_dtype_promotion("standard"):  # optax counts in int32, and multiplies what it counts with floats
-            updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(trainable), **asked_for)
+        # The names are optax's. `value_fn` is for line searches, which try several parameters on the same batch.
+        extra = {"value": value, "grad": gradient, "value_fn": lambda params: objective(params, frozen, rows)}
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies int32 counts with floats
+            updates, opt_state = with_extra.update(gradient, state.opt_state, _wide(trainable), **extra)
             updated = optax.apply_updates(trainable, updates)
         params = model.project(combine(updated, frozen))
         averaged = average.update(state.average, partition(model, params)[0])
         after = state._replace(params=params, opt_state=opt_state, step=state.step + 1, average=averaged)
-        return _skipped_unless_finite(gradient, _updated_when_whole(after, state), state), value
+        return _skipped_unless_finite(gradient, _kept_while_accumulating(after, state), state), value
 
     return step
 
 
-def _updated_when_whole(after: State, before: State) -> State:
-    """The state after a step or, with an optimizer that accumulates and has no whole batch yet, the one before it.
+def _kept_while_accumulating(after: State, before: State) -> State:
+    """The state after a step; before it, if the step only accumulated its gradient.
 
-    A projection of parameters that no update has changed may change them: first ones, or others by a rounding.
+    Without an update, projecting could still change the parameters: initial ones that violate a constraint, or others
+    by a rounding.
     """
     if not isinstance(after.opt_state, optax.MultiStepsState):
         return after
-    whole = after.opt_state.mini_step == 0
-    return jax.tree.map(partial(jnp.where, whole), after, before)._replace(opt_state=after.opt_state)
+    is_updated = after.opt_state.mini_step == 0  # optax resets the count with each update
+    return jax.tree.map(partial(jnp.where, is_updated), after, before)._replace(opt_state=after.opt_state)
 
 
 def _skipped_unless_finite(gradient: Any, after: State, before: State) -> State:
-    """The state after a step or, with a dynamic scale and a gradient that is not finite, the one before it."""
+    """The state after a step; before it, if the loss scale is dynamic and the gradient is not finite."""
     if not isinstance(before.loss_scale, Dynamic):
         return after
     finite = loss_scale.is_finite(gradient)

@@ -1,4 +1,8 @@
-"""TOML as text: the line of a path, and the value that is written behind `--set`."""
+"""Finds the line of a key in a TOML text, and parses the values of `--set`.
+
+`tomllib` does not say on which line a key is, so this module splits the text into tokens again. It does not check the
+grammar: `tomllib` has accepted the text by then.
+"""
 
 import re
 import tomllib
@@ -8,10 +12,10 @@ from typing import Any
 
 KeyPath = tuple[str | int, ...]
 
+# Python's numbers without a digit before or after the point, which TOML does not allow.
 _SHORT_NUMBER = r"[-+]?(\.\d+|\d+\.)([eE][-+]?\d+)?"
 
-
-# Strings of several lines (which may end with two quotes more), strings, comments, marks, and what is between them.
+# Multi-line strings (their last characters may be two more quotes), strings, comments, punctuation, and bare text.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|'
     r"'''.*?'{3,5}|"
@@ -22,14 +26,14 @@ _TOKEN = re.compile(
 
 
 def line_of(text: str, path: KeyPath) -> int:
-    """The line on which a path stands in a TOML text; of a path that is not there, the nearest one above it."""
+    """The line of a path in a TOML text; for a path that is missing, the line of the nearest path above it."""
     lines = _lines(text)
     while path not in lines:
         path = path[:-1]
     return lines[path]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # one message asks for the lines of many paths in one text
 def _lines(text: str) -> dict[KeyPath, int]:
     """The line on which each path of a TOML text begins."""
     lines: dict[KeyPath, int] = {(): 1}
@@ -60,8 +64,8 @@ class _Tokens:
     """The tokens of a text without its comments, one after the other.
 
     Attributes:
-      next: the token that is to come; "" at the end.
-      line: on which it stands.
+      next: the next token; "" at the end.
+      line: the line of the next token, from 1.
     """
 
     def __init__(self, text: str):
@@ -70,14 +74,14 @@ class _Tokens:
         self.take()
 
     def take(self) -> str:
-        """The next token."""
+        """Returns the next token, and moves on."""
         taken = self.next
         self.line += taken.count("\n")
         self.next = next((match[0] for match in self._matches if match[0][0] != "#"), "")
         return taken
 
     def skipped(self, token: str) -> int:
-        """How many there are of a token, which are taken."""
+        """Skips repetitions of a token, and returns how many there were."""
         number = 0
         while self.next == token:
             self.take()
@@ -122,19 +126,22 @@ def _value(tokens: _Tokens, path: KeyPath, lines: dict[KeyPath, int]) -> None:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The table of a TOML text; whatever Python's parser raises is a `TOMLDecodeError`."""
+    """Parses a TOML text; every error of Python's parser becomes a `TOMLDecodeError`."""
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise tomllib.TOMLDecodeError("lists or tables are nested too deep") from None
     except tomllib.TOMLDecodeError:
         raise
-    except ValueError as error:
+    except ValueError as error:  # an integer of over 4300 digits; the message then advises to raise Python's limit
         raise tomllib.TOMLDecodeError(str(error).partition(";")[0]) from None
 
 
 def value_of(text: str) -> Any:
-    """A value of TOML; else a number such as `.5`; else, without signs of another value that is broken, a string."""
+    """Parses a value of `--set`: TOML, a number such as `.5`, or a string without quotes.
+
+    Text that looks like another value of TOML with a mistake in it raises an error.
+    """
     if re.fullmatch(r"[A-Za-z_~./][\w~./-]*", text) and text not in ("true", "false", "inf", "nan"):
         return float(text) if re.fullmatch(_SHORT_NUMBER, text) else text
     try:
@@ -143,7 +150,7 @@ def value_of(text: str) -> Any:
         if re.fullmatch(_SHORT_NUMBER, text):
             return float(text)
         if not text or text[0] in "\"'[{" or re.fullmatch(r"[-+\d_]+", text) or not text.isprintable():
-            raise tomllib.TOMLDecodeError(f"{error}; a string is safe in quotes") from None
+            raise tomllib.TOMLDecodeError(f"{error}; put a string in quotes") from None
         return text
     if list(table) != ["value"]:
         raise tomllib.TOMLDecodeError("more than one value")

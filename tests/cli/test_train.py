@@ -268,7 +268,7 @@ def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
 
     assert "expected the config with which the run began, got another train.seed;" in refused("--set", "train.seed=1")
     assert "expected train.epochs of at least the 2 that are done, got 1" in refused("--set", "train.epochs=1")
-    assert "--run-dir: a run goes on in its own folder" in refused("--run-dir", "other")
+    assert "--run-dir: a run resumes in its own folder" in refused("--run-dir", "other")
     (run_dir / "state.safetensors").unlink()
     assert "state.safetensors: No such file, but manifest.json lists it" in refused()
 

@@ -282,7 +282,7 @@ class TestOverrides:
             ("train.epochs=1\nx=2", "expected a TOML value"),
             ("model.layers.7.units=3", r"^--set model.layers.7.units=3: .*there is no 'model.layers\[7\].units'"),
             ("train.epochs=" + "9" * 5000, "expected a TOML value, got .*Exceeds the limit"),
-            ("shows='a", "expected a TOML value, got .*a string is safe in quotes"),
+            ("shows='a", "expected a TOML value, got .*put a string in quotes"),
             ("model.layers[7].units=3", r"there is no 'model.layers\[7\].units'"),
             ("model.layers[0].unit=3", r"layers\[0\].unit: unknown key 'unit'.*Did you mean 'units'"),
             ("train.epochs.a=3", "^--set train.epochs.a=3: expected a key of the config"),

@@ -1,5 +1,6 @@
-"""The folder of a run, wherever its process is killed, its disk is full, or a second process comes."""
+"""A run's folder after its process is killed at any write, with a full disk, and with a second process."""
 
+import dataclasses
 import errno
 import math
 import os
@@ -28,7 +29,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def computed():
-    """All that a run computes: the plan, the state before the first epoch, the epochs, and what is said of the last."""
+    """What a run computes: plan, initial snapshot, epochs, and the arrays and held-out results of the last epoch."""
     model = Sequential(Dense(4, "tanh"), Dense(3))
     plan = loop.prepare(
         Config(
@@ -46,14 +47,14 @@ def computed():
 
 @pytest.fixture(autouse=True)
 def path(computed, monkeypatch, tmp_path):
-    """The config of runs that compute nothing anew, and save where they stand after each epoch."""
-    plan, begun, epochs, arrays, held_out = computed
+    """The path of a config; its runs reuse what was computed once, and save their state after each epoch."""
+    plan, initial, epochs, arrays, held_out = computed
     monkeypatch.setattr(loop, "prepare", lambda _: plan)
     facts = environment.read()
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(environment, "read", lambda: facts)
-    monkeypatch.setattr(snapshot, "initial_state", lambda _: begun.state)
-    monkeypatch.setattr(runs, "begin", lambda _: begun)
+    monkeypatch.setattr(snapshot, "initial_state", lambda _: initial.state)
+    monkeypatch.setattr(runs, "initial_snapshot", lambda _: initial)
     monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
     monkeypatch.setattr(runs.diagnostics, "arrays", lambda *_: arrays)
     monkeypatch.setattr(runs, "_held_out", lambda *_: held_out)
@@ -82,9 +83,9 @@ def whole(path, tmp_path):
 
 
 def failing(monkeypatch, at, error):
-    """Lets a call fail that brings files to the disk or gives them their names; returns the calls.
+    """Makes the call number `at` of `os.fsync` and `Path.replace` fail; returns the calls.
 
-    A process that is killed does nothing after it: it removes no temporary file.
+    A killed process does nothing afterwards: it removes no temporary file.
     """
     calls = []
 
@@ -107,7 +108,7 @@ def failing(monkeypatch, at, error):
     return calls
 
 
-def test_killed_at_any_write_it_goes_on_to_the_same_bits(path, whole, tmp_path, monkeypatch):
+def test_a_run_killed_at_any_write_resumes_to_the_same_bits(path, whole, tmp_path, monkeypatch):
     left = set()
     for at in count(1):
         run_dir = tmp_path / str(at)
@@ -124,7 +125,7 @@ def test_killed_at_any_write_it_goes_on_to_the_same_bits(path, whole, tmp_path, 
     assert len(left) > 10
 
 
-def test_killed_at_any_write_while_it_goes_on(path, whole, tmp_path, monkeypatch):
+def test_a_resumed_run_killed_at_any_write_resumes_again(path, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         failing(patch, 25, Killed)  # after the first of two saves
         with pytest.raises(Killed):
@@ -143,7 +144,7 @@ def test_killed_at_any_write_while_it_goes_on(path, whole, tmp_path, monkeypatch
         assert contents(run_dir) == whole, at
 
 
-def test_a_full_disk_is_a_line_and_leaves_a_run_that_goes_on(path, whole, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_one_line_and_the_run_resumes(path, whole, tmp_path, monkeypatch, capsys):
     for at in count(1):
         run_dir = tmp_path / str(at)
         with monkeypatch.context() as patch:
@@ -153,7 +154,7 @@ def test_a_full_disk_is_a_line_and_leaves_a_run_that_goes_on(path, whole, tmp_pa
         if len(calls) < at:
             assert at > 50
             break
-        if status or said:  # else a folder alone was not synchronised
+        if status or said:  # otherwise only the sync of a folder failed, which is ignored
             assert (status, said.count("\n")) == (1, 1)
             assert said.startswith(str(run_dir))
             assert said.endswith(": No space left on device\n")
@@ -167,7 +168,10 @@ def test_a_second_process_is_refused(path, whole, tmp_path, monkeypatch, capsys)
 
     def interfered_with(plan, past):
         before = contents(run_dir)
-        for second in (lambda: train(path, run_dir), lambda: resume(run_dir)):  # a lock knows descriptors alone
+        for second in (
+            lambda: train(path, run_dir),
+            lambda: resume(run_dir),
+        ):  # locks are per descriptor, so one process can try both
             capsys.readouterr()
             assert second() == 1
             said = f"{run_dir}: the run is being trained by process {os.getpid()}\n"
@@ -180,7 +184,7 @@ def test_a_second_process_is_refused(path, whole, tmp_path, monkeypatch, capsys)
     assert contents(run_dir) == whole
 
 
-def test_sigterm_is_a_status_and_loses_nothing(path, whole, tmp_path, monkeypatch, capsys):
+def test_sigterm_sets_the_exit_status_and_loses_nothing(path, whole, tmp_path, monkeypatch, capsys):
     run_dir, train_on = tmp_path / "run", runs.train
 
     def stopped(plan, past):
@@ -199,9 +203,9 @@ def test_sigterm_is_a_status_and_loses_nothing(path, whole, tmp_path, monkeypatc
     assert contents(run_dir) == whole
 
 
-def test_a_last_val_loss_of_nan_is_a_line_and_the_finite_epoch_is_kept(path, computed, tmp_path, monkeypatch, capsys):
+def test_a_last_val_loss_of_nan_is_one_line_and_the_finite_epoch_is_kept(path, computed, tmp_path, monkeypatch, capsys):
     (state, row), (last, last_row) = computed[2]
-    epochs = [(state, row), (last, {**last_row, "val_loss": math.nan})]
+    epochs = [(state, row), (last, dataclasses.replace(last_row, metrics={**last_row.metrics, "val_loss": math.nan}))]
     monkeypatch.setattr(runs, "train", lambda _, past: iter(epochs[len(past.rows) :]))
     for run in (lambda: train(path, tmp_path / "run"), lambda: resume(tmp_path / "run")):
         assert run() == 1
@@ -212,7 +216,7 @@ def test_a_last_val_loss_of_nan_is_a_line_and_the_finite_epoch_is_kept(path, com
         chex.assert_trees_all_equal(kept, state.params)
 
 
-def test_another_setting_of_jax_is_refused(path, tmp_path, monkeypatch, capsys):
+def test_a_run_with_another_jax_setting_is_not_resumed(path, tmp_path, monkeypatch, capsys):
     assert train(path, tmp_path / "run") == 0
     now = environment.read()
     settings = {**now["settings"], "jax_enable_x64": True}

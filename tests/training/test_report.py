@@ -389,7 +389,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         "case",
         [
-            ("manifest.json", None, "No such file, and without it nothing tells whether the files belong together"),
+            ("manifest.json", None, "No such file; without it densefn cannot tell whether the files belong together"),
             ("metrics.jsonl", "", "expected the files of a run that densefn wrote: metrics.jsonl has no epoch yet"),
             (
                 "metrics.jsonl",
