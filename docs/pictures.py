@@ -227,7 +227,7 @@ def first_values() -> str:
     grid = np.linspace(-cut, cut, 81)
     bell = np.exp(-((grid * s) ** 2) / 2) * s / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
     parts += [
-        text(490, 32, "density of the first values, in units of s"),
+        text(490, 32, "density of the initial values, in units of s"),
         density([(-2.5, 0), (2.5, 0)], "axis"),
         density([(-limit, 0), (-limit, 0.5 / limit), (limit, 0.5 / limit), (limit, 0)], "line blue"),
         density([(-cut, 0), *zip(grid.tolist(), bell.tolist(), strict=True), (cut, 0)], "line orange"),
@@ -235,7 +235,7 @@ def first_values() -> str:
         text(635, 190, "uniform, to \u00b11.73 s", "mid small"),
         text(635, 76, "normal, cut at \u00b12.27 s", "mid small"),
     ]
-    return picture("The size of a signal over depth, and the densities of first values", 820, 265, parts)
+    return picture("The size of a signal over depth, and the densities of initial values", 820, 265, parts)
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
