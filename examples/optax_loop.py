@@ -1,4 +1,4 @@
-"""A training loop of your own, with a model of densefn and an optimizer of optax.
+"""A training loop of your own, with a densefn model and an optax optimizer.
 
 The step adds the penalty of the layers to the loss, and applies their constraints after the update. It donates its
 state, so XLA can update it in place. The data are scikit-learn's handwritten digits.
