@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import TextIO
 
 from densefn import _interrupted
@@ -12,7 +13,7 @@ def main() -> int:
     """Runs the command `densefn` with the arguments of the process.
 
     Returns:
-      The exit status, as of `densefn.cli.main`.
+      The exit status, as of `densefn.cli.main`. A status above 128 ends the process here.
     """
     _interrupted.heed()
     # A closed stream has its number taken, or the next file that is opened would have it.
@@ -23,7 +24,13 @@ def main() -> int:
         warnings.simplefilter("ignore")
     from densefn import cli
 
-    return cli.main()
+    status = cli.main()
+    if status > 128:  # stopped by a signal: JAX may still compute in another thread, which crashes as Python shuts down
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    return status
 
 
 def _nowhere() -> TextIO:

@@ -81,8 +81,7 @@ def _header(file: IO[bytes], size: int, shown: str) -> tuple[tuple[int, ...], Li
         raise DataError(f"{shown}: expected numbers, got an array of dtype {dtype}; pickled objects are not read")
     expected = math.prod(shape) * dtype.itemsize
     if file.tell() + expected != size:
-        rest = f"{size - file.tell():,}"
-        raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {rest} follow")
+        raise _not_whole(shown, expected, f"{size - file.tell():,}")
     if not shape or 0 in shape:
         raise DataError(f"{shown}: expected an array [rows, ...] of at least one row, got the shape {shape}")
     return shape, order, dtype
@@ -124,10 +123,16 @@ def _idx(path: Path) -> np.ndarray:
         raise _broken(shown, "a whole IDX file", error) from None
     if len(shape) < begin[3] or len(content) != expected:
         more = "more" if len(content) > expected else f"{len(content):,}"
-        raise DataError(f"{shown}: the file is not whole: its header announces {expected:,} bytes, and {more} follow")
+        raise _not_whole(shown, expected, more)
     if not expected:
         raise DataError(f"{shown}: expected at least one row, got the shape {shape}")
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _not_whole(shown: str, expected: int, rest: str) -> DataError:
+    # The product of the sizes in a header may have thousands of digits.
+    announced = f"{expected:,}" if expected < 2**63 else "at least 2**63"
+    return DataError(f"{shown}: the file is not whole: its header announces {announced} bytes, and {rest} follow")
 
 
 def _at_most(file: IO[bytes], count: int) -> bytes:

@@ -65,6 +65,17 @@ def test_a_signal_before_the_command_has_begun_is_one_line():
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
+def test_a_stopped_process_ends_without_the_shutdown_of_python():
+    code = """if True:
+        import atexit, os, densefn.__main__, densefn.cli
+        atexit.register(os.abort)
+        densefn.cli.main = lambda: print("stopped") or 143
+        densefn.__main__.main()
+        """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "stopped\n", "")
+
+
 def test_a_signal_is_heeded_from_the_first_import_on(tmp_path):
     # In the place of JAX, the first package that densefn imports.
     (tmp_path / "jax.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
@@ -75,7 +86,7 @@ def test_a_signal_is_heeded_from_the_first_import_on(tmp_path):
 
 def test_a_warning_of_a_package_is_not_shown():
     code = "import warnings, densefn.cli as cli, densefn.__main__ as process\n" \
-           "cli.main = lambda: warnings.warn('overflow', RuntimeWarning)\nprocess.main()"  # fmt: skip
+           "cli.main = lambda: warnings.warn('overflow', RuntimeWarning) or 0\nprocess.main()"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -91,7 +102,7 @@ def test_a_variable_that_names_what_there_is_not_is_named(variable, error, monke
     def fails(*_):
         raise error
 
-    monkeypatch.setattr("densefn.cli.configs.give", fails)
+    monkeypatch.setattr("densefn.cli.configs.write_text", fails)
     with pytest.raises(type(error)):
         main(["configs"])
     monkeypatch.setenv(variable, "nope")
@@ -111,7 +122,7 @@ def test_what_ends_any_command_is_one_line(error, status, message, monkeypatch, 
     def fails(*_):
         raise error
 
-    monkeypatch.setattr("densefn.cli.configs.give", fails)
+    monkeypatch.setattr("densefn.cli.configs.write_text", fails)
     assert main(["configs"]) == status
     assert re.fullmatch(f"{message}.*\n", capsys.readouterr().err)
 

@@ -335,6 +335,14 @@ def test_the_size_that_a_header_announces_is_not_believed(fails):
     assert message in fails({"a.npy": wrong}, 'path = "a.npy"\ntarget = -1')
 
 
+def test_a_size_of_many_digits_is_not_written_out(fails):
+    header = repr({"descr": "<f8", "fortran_order": False, "shape": (10**4000, 3)}).encode().ljust(4213) + b"\n"
+    wrong = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    message = fails({"a.npy": wrong}, 'path = "a.npy"\ntarget = -1')
+    assert "the file is not whole: its header announces at least 2**63 bytes, and 0 follow" in message
+    assert len(message) < 300
+
+
 def parquet(frame):
     memory = io.BytesIO()
     frame.write_parquet(memory)
