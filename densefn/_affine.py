@@ -1,6 +1,6 @@
-"""What `Dense` and `Einsum` share: `y = activation(product + bias)`, its parameters and its penalty.
+"""The code that `Dense` and `Einsum` share: `y = activation(product + bias)`, its parameters and its penalty.
 
-The fields stay in each class; these functions read them.
+Each class has its own fields, of which `_Affine` lists those that these functions read.
 """
 
 from collections.abc import Mapping
@@ -57,21 +57,21 @@ class _Affine(Protocol):
 
 
 def check(layer: _Affine, *of_bias: str) -> None:
-    """Checks that fields fit together.
+    """Checks that no field is given that has no effect.
 
     Args:
-      layer: the layer, whose fields are right one by one.
+      layer: the layer, each of whose fields has been checked.
       *of_bias: the fields that have no effect without a bias.
 
     Raises:
-      ValueError: if they do not.
+      ValueError: for such a field, and for a constraint that the kernel's form does not accept.
     """
     name = type(layer).__name__
     for field in of_bias:
         if not layer.use_bias and getattr(layer, field) is not None:
             raise ValueError(f"{name}: {field} has no effect with use_bias=False; leave one of them out")
     if layer.kernel_constraint is not None and not forms.get(layer.kernel_form).takes_constraints:
-        raise ValueError(f"{name}: kernel_constraint: {layer.kernel_form!r} takes none, as its kernel is a sum")
+        raise ValueError(f"{name}: kernel_constraint: {layer.kernel_form!r} accepts none, as its kernel is a sum")
 
 
 def declare(
@@ -81,11 +81,11 @@ def declare(
 
     Args:
       layer: the layer.
-      kernel: its axes.
-      bias: its axes.
+      kernel: the kernel's axes, with their sizes.
+      bias: the bias's axes, with their sizes.
       initializer: of the kernel in plain form.
       fans: of the kernel.
-      axes: what the axes of the kernel are.
+      axes: which axes of the kernel are inputs and which are experts.
     """
     plain = Param(
         tuple(kernel.values()),
@@ -106,6 +106,7 @@ def declare(
             initializers.get(layer.bias_initializer),
             regularizers.get(layer.bias_regularizer),
             constraints.get(layer.bias_constraint),
+            # As in Keras, a bias has the fans of its shape. PyTorch's default initializer needs those of the kernel.
             fans_of(tuple(n or 0 for n in bias.values()))._replace(inputs=fans.inputs),
             axes=tuple(bias),
         )
@@ -113,15 +114,15 @@ def declare(
 
 
 def activated(layer: _Affine, product: Array, bias: Array | None) -> Array:
-    """The output: bias and activation see the product in its accumulator's dtype, and one rounding follows.
+    """The output. Bias and activation see the product in its accumulator's dtype; one rounding follows.
 
     Args:
       layer: the layer.
-      product: of kernel and input.
-      bias: in a shape that spreads over the product; None for none.
+      product: the product of input and kernel.
+      bias: in a shape that broadcasts to the product's; None without a bias.
     """
     if bias is not None:
-        # The `+` of arrays promotes dtypes and shapes, which are the same here. That takes longer than the addition.
+        # `lax.add`: the promotion of dtypes and shapes in `+`, which are equal here, takes longer than the addition.
         product = lax.add(product, jnp.broadcast_to(cast(bias, product.dtype), product.shape))
     return cast(activations.get(layer.activation)(product), layer.policy.output_dtype)
 
@@ -133,7 +134,7 @@ def with_penalty(layer: Any, params: Params, y: Array, batch: int) -> Output:
       layer: the layer.
       params: its parameters.
       y: its output.
-      batch: the number of examples, by which the penalty of the activity is divided.
+      batch: the number of examples. The penalty of the activity is divided by it.
     """
     penalty = param.penalty(declared(layer), params)
     regularizer = regularizers.get(layer.activity_regularizer)

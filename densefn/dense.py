@@ -32,37 +32,44 @@ from densefn.regularizers import AnyRegularizer
 class Dense(Layer):
     """The densely connected layer: `y = activation(x @ kernel + bias)`.
 
-    The last axis of `x` is contracted with the kernel, the others are kept: `[..., in] -> [..., units]`. The parameters
-    are `{"kernel": [in, units], "bias": [units]}`, without `"bias"` if `use_bias` is false.
+    The kernel is contracted with the last axis of `x`; all other axes are kept: `[..., in] -> [..., units]`. The
+    parameters are `{"kernel": [in, units], "bias": [units]}`, without `"bias"` if `use_bias` is false.
 
-    Penalties: the kernel's and the bias's regularizers see the stored parameters; the activity's sees the output, and
-    its penalty is divided by the size of the output's first axis, the batch. An output of rank 1 is one example. So the
-    penalty of a batch is the mean of those that a `jax.vmap` over its examples gives, and the mean (`jax.lax.pmean`) of
-    those that `jax.shard_map` gives for equal shards of it; under `jit` a sharded batch has the penalty of the whole.
+    Penalties: the regularizers of kernel and bias see the stored parameters. The activity regularizer sees the output,
+    and its penalty is divided by the batch, the size of the output's first axis. An output of rank 1 is one example.
+    The penalty of a batch is therefore the mean of the penalties
 
-    Where Keras does something that cannot be meant, this layer does not follow: `bias_initializer=None` is an error
-    (Keras draws random biases), and so are a bias regularizer or constraint without a bias (Keras ignores them) and an
-    odd number of units with `"glu"`, whose halved width `output_shape` tells; `units` may be a NumPy integer but not a
-    bool; inputs of rank 1 are welcome; and constraints are applied by `project` or `densefn.projection`, with any
-    optimizer.
+    - of its examples under `jax.vmap`;
+    - of its equal shards under `jax.shard_map`, by `jax.lax.pmean`.
+
+    Under `jit`, a sharded batch has the penalty of the whole batch.
+
+    Differences from Keras, where its behaviour is a bug or a limit:
+
+    - `bias_initializer=None` is an error (Keras draws random biases).
+    - So is a bias regularizer or constraint without a bias (Keras ignores them).
+    - So is an odd number of units with `"glu"`. `output_shape` gives the halved width.
+    - `units` may be a NumPy integer but not a bool.
+    - Also inputs of rank 1 are accepted.
+    - Constraints are applied by `project` or `densefn.projection`, with any optimizer.
 
     Args:
       units: the number of outputs, at least 1.
       activation: a name or a function of one array; None is the identity.
       use_bias: whether a bias is added.
-      kernel_initializer: a name, a value, or a function of key, shape and dtype.
-      bias_initializer: likewise.
-      kernel_regularizer: a name, a value, or a function from an array to its penalty.
-      bias_regularizer: likewise.
-      activity_regularizer: likewise, of the output.
-      kernel_constraint: a name, a value, or a function from an array to its projection.
-      bias_constraint: likewise.
+      kernel_initializer: a name, an initializer, or a function of key, shape and dtype.
+      bias_initializer: a name, an initializer, or a function of key, shape and dtype.
+      kernel_regularizer: a name, a regularizer, or a function from the kernel to its penalty; None for no penalty.
+      bias_regularizer: the same of the bias.
+      activity_regularizer: the same of the output.
+      kernel_constraint: a name, a constraint, or a function from the kernel to its projection; None for no constraint.
+      bias_constraint: the same of the bias.
       dtype: a precision policy or the name of one.
-      kernel_form: how the kernel is stored and contracted, a name or a value such as `densefn.forms.LowRank(8)`; None
-        is as it is.
+      kernel_form: how the kernel is stored and contracted, a name or a value such as `densefn.forms.LowRank(8)`. None
+        stores the kernel itself.
 
     Raises:
-      ValueError, TypeError: on construction, for an argument that is not of these.
+      ValueError, TypeError: on construction, for an argument that is none of these.
 
     >>> import jax, jax.numpy as jnp
     >>> layer = Dense(2, "relu", kernel_initializer="ones")
@@ -101,7 +108,7 @@ class Dense(Layer):
             name is not kept.
 
         Raises:
-          ValueError, TypeError: with all mistakes at once; for what this layer does not express.
+          ValueError, TypeError: lists every entry that is wrong or that this layer cannot express.
 
         >>> Dense.from_keras_config({"name": "head", "units": 3, "activation": "linear", "kernel_regularizer": {
         ...     "class_name": "L2", "config": {"l2": 0.5}}, "bias_initializer": {"class_name": "Zeros", "config": {}}})
@@ -122,9 +129,7 @@ class Dense(Layer):
 
     def check_together(self) -> None:
         if activations.name_of(self.activation) == "glu" and self.units % 2:
-            raise ValueError(
-                f"Dense: glu needs an even number of units, of which it makes half, got units={self.units}"
-            )
+            raise ValueError(f"Dense: glu needs an even number of units, which it halves; got units={self.units}")
         _affine.check(self, "bias_regularizer", "bias_constraint")
 
     @property
@@ -157,6 +162,7 @@ class Dense(Layer):
 
     def _check(self, params: Params, x: Array) -> None:
         _arguments.names(self, declared(self), params)
+        # Only a plain kernel tells the number of features; other forms are compared with what they declare for `x`.
         if self.kernel_form is not None:
             _arguments.shapes(self, self.declare(x.shape), params, x)
             return

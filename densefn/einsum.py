@@ -45,14 +45,14 @@ def _units(given: Any) -> int | tuple[int, ...]:
 
 
 class Arranged(Initializer):
-    """Draws each expert's kernel as a matrix `[in, out]`, and puts all axes into the equation's order.
+    """Draws each expert's kernel as a matrix `[in, out]`, and reshapes and transposes it to the kernel's axes.
 
     Args:
-      initializer: draws the matrix.
+      initializer: of the matrix.
       experts: the sizes of the experts' axes.
       inputs: the sizes of the contracted axes.
       units: the sizes of the new axes.
-      order: the position of each axis of the kernel among experts, inputs and units.
+      order: for each axis of the kernel, its position in `(*experts, *inputs, *units)`.
     """
 
     initializer: Annotated[Initializer, initializers.get]
@@ -74,31 +74,34 @@ class Arranged(Initializer):
 class Einsum(Layer):
     """A dense layer over any axes: `y = activation(einsum(equation, x, kernel) + bias)`.
 
-    The equation names the axes: those of the kernel that the output lacks are summed over; those that the input lacks
-    are new, and `units` has their sizes; those that both have are experts, each entry with a kernel of its own.
+    The equation names the axes. Each axis of the kernel is one of three kinds:
 
-    Each expert's kernel is drawn on its own as a matrix `[in, out]` of all its inputs by all its outputs, so every
-    initializer gives it the scale of one kernel (Keras counts experts as outputs, Flax as inputs). One with a `seed`
-    gives all experts the same.
+    - an input, if the output lacks it: the product sums over it;
+    - a unit, if the input lacks it: it is new, and `units` gives its size;
+    - an expert, if input and output both have it: each entry has its own kernel.
+
+    Each expert's kernel is drawn separately, as a matrix of all its inputs by all its units. So every initializer gives
+    it the scale of one kernel (Keras counts experts as outputs, Flax as inputs). An initializer with a `seed` gives all
+    experts the same kernel.
 
     Args:
-      equation: `x,kernel->y`, a letter an axis; an ellipsis in `x` and `y` stands for any further axes.
+      equation: `x,kernel->y`, one letter for each axis. An ellipsis in `x` and `y` stands for any further axes.
       units: the sizes of the output's new axes, in the output's order; a number if there is one.
-      activation: as for `Dense`, like all that follow.
+      activation: a name or a function of one array; None is the identity.
       use_bias: whether a bias is added.
-      bias_axes: the output's axes that the bias has; None for all that the kernel has.
-      kernel_initializer: likewise as for `Dense`, as are all others.
+      bias_axes: the axes of the output that the bias has; None for all that are in the kernel.
+      kernel_initializer: of each expert's kernel; all arguments from here on take what those of `Dense` take.
       bias_initializer: of the bias.
       kernel_regularizer: of the whole kernel.
       bias_regularizer: of the bias.
       activity_regularizer: of the output.
-      kernel_constraint: of the whole kernel; its `axis` counts the axes of the equation's kernel.
+      kernel_constraint: of the whole kernel; its `axis` is an axis of the kernel as the equation writes it.
       bias_constraint: of the bias.
       dtype: a precision policy or the name of one.
-      kernel_form: how the kernel is stored and contracted; as for `Dense`.
+      kernel_form: how the kernel is stored and contracted.
 
     Raises:
-      ValueError, TypeError: on construction, for an argument that is not of these.
+      ValueError, TypeError: on construction, for an argument that is none of these.
 
     Attention's projection to 8 heads of 64 features, and 4 experts:
 
@@ -134,10 +137,10 @@ class Einsum(Layer):
 
         Args:
           config: as `keras.layers.EinsumDense(...).get_config()` or `keras.layers.serialize` returns it. The layer's
-            name, and the sizes in `output_shape` that the input tells, are not kept.
+            name is not kept, nor are sizes in `output_shape` that follow from the input.
 
         Raises:
-          ValueError, TypeError: for what is no such config, or what this layer does not express, such as LoRA.
+          ValueError, TypeError: if it is not such a config, or has what this layer cannot express, such as LoRA.
 
         >>> Einsum.from_keras_config({"equation": "abc,cd->abd", "output_shape": (None, 5), "bias_axes": "d"})
         Einsum(equation='abc,cd->abd', units=5)
@@ -168,7 +171,7 @@ class Einsum(Layer):
                 )
         last = equation.y[-1:]
         if activations.name_of(self.activation) == "glu" and last in equation.new and self.sizes[-1] % 2:
-            raise ValueError(f"Einsum: glu needs an even number of units, of which it makes half, got {self.units!r}")
+            raise ValueError(f"Einsum: glu needs an even number of units, which it halves; got units={self.units!r}")
         _affine.check(self, "bias_axes", "bias_regularizer", "bias_constraint")
 
     @property
@@ -178,7 +181,7 @@ class Einsum(Layer):
 
     @property
     def kernel_axes(self) -> KernelAxes:
-        """Which axes of the kernel are inputs, and which are experts."""
+        """The axes of the kernel that are inputs, and those that are experts."""
         equation = parse(self.equation)
         inputs, experts = (tuple(map(equation.kernel.index, axes)) for axes in (equation.contracted, equation.experts))
         return KernelAxes(inputs, experts)
@@ -197,6 +200,7 @@ class Einsum(Layer):
                 f"expected the sizes of all axes of kernel {equation.kernel} and bias {self._bias(equation)}, got "
                 f"{list(kernel.values())} and {list(bias.values())} for an input {tuple(input_shape)}",
             )
+        # The fans of one expert's matrix: its initial values do not depend on the number of experts.
         fan_in = math.prod(axes[axis] or 0 for axis in equation.contracted)
         fans = Fans(fan_in, math.prod(self.sizes), fan_in)
         return _affine.declare(self, kernel, bias, self._arranged(equation, axes), fans=fans, axes=self.kernel_axes)
@@ -208,6 +212,7 @@ class Einsum(Layer):
         self._check(params, x, equation, axes)
         x, product_axes, order = aligned(str(equation), x, self.policy.compute_dtype)
         product = forms.get(self.kernel_form).contract(params, x, product_axes, self.policy.compute_dtype)
+        # The bias's axes are in the output's order, so sizes of 1 between them make it broadcast over the others.
         spread = [axes[axis] if axis in self._bias(equation) else 1 for axis in equation.y]
         bias = params["bias"].reshape(spread) if self.use_bias else None
         return _affine.activated(self, jnp.transpose(product, order), bias)
@@ -215,6 +220,7 @@ class Einsum(Layer):
     def forward(self, params: Params, x: ArrayLike) -> Output:
         y = self.apply(params, x)
         equation, axes = self.axes(jnp.shape(x))
+        # The first axis of the output that is not in the kernel: experts, which may come before it, are no examples.
         batch = next((axes[axis] for axis in equation.y if axis not in equation.kernel), 1)
         return _affine.with_penalty(self, params, y, batch)
 
@@ -233,6 +239,7 @@ class Einsum(Layer):
         return equation, dict(zip(equation.x, shape, strict=True)) | dict(zip(equation.new, self.sizes, strict=True))
 
     def _bias(self, equation: Equation) -> str:
+        """The letters of the bias's axes, in the output's order."""
         chosen = equation.kernel if self.bias_axes is None else self.bias_axes
         return "".join(axis for axis in equation.y if axis in chosen)
 

@@ -1,10 +1,10 @@
 """The protocol: a layer is a value; parameters are a plain pytree; the two meet in `forward`.
 
-Who writes a layer defines three methods: `declare`, the parameters; `forward`, the map; `output_shape`, its shape. The
-others follow from them.
+To write a layer, implement three methods: `declare` gives the parameters, `forward` the output and the penalty, and
+`output_shape` the shape of the output. The other methods follow from these.
 
-Shapes of inputs are Keras's: the last entry is the number of features; each entry before it is a number, or None where
-any number will do. How many entries come before it does not matter to a dense layer.
+Input shapes are written as in Keras: `(None, 784)`. The last entry is the number of features. Each entry before it is a
+number, or None for any size. A dense layer accepts any number of leading entries.
 """
 
 import functools
@@ -30,7 +30,7 @@ class Output(NamedTuple):
 
     Attributes:
       value: the output, `[..., units]`.
-      penalty: the sum of all regularizers, those of the activity included: a scalar to be added to the loss.
+      penalty: a scalar to add to the loss: the sum of all regularizers, those of the activity included.
     """
 
     value: Array
@@ -38,7 +38,7 @@ class Output(NamedTuple):
 
 
 def declared(layer: "Layer") -> dict[str, Any]:
-    """`layer.declare()`, once for equal layers: every eager call asks for it. It is read, and never changed."""
+    """`layer.declare()`, cached for equal layers, as every eager call needs it. Callers must not change the dict."""
     try:
         return _declared(layer)
     except TypeError:  # a user-defined layer may have a field without a hash
@@ -51,7 +51,7 @@ def _declared(layer: "Layer") -> dict[str, Any]:
 
 
 def is_shape(given: Any) -> bool:
-    """Whether this is one shape, where there may be a tree of them: what a layer gives may have several arrays."""
+    """Whether this is a single shape. A layer with several outputs has a tree of shapes."""
     return isinstance(given, tuple) and all(n is None or isinstance(n, int) for n in given)
 
 
@@ -59,10 +59,10 @@ class Inner(NamedTuple):
     """A layer inside a combinator.
 
     Attributes:
-      name: under which the combinator keeps its parameters; None where they are the combinator's own.
-      times: how often it is repeated, along a new leading axis of its parameters; None where it is not.
+      name: the key of its parameters in those of the combinator; None if the two have the same parameters.
+      times: the number of repetitions, along a new leading axis of the parameters; None without repetition.
       layer: the layer.
-      input_shape: the shape of its input; None where the combinator's is not given.
+      input_shape: the shape of its input; None if that of the combinator is not known.
     """
 
     name: str | None
@@ -73,9 +73,10 @@ class Inner(NamedTuple):
 
 @compare_by_value
 class Layer(Value):
-    """A map of arrays with parameters that are kept elsewhere.
+    """A function of parameters and an input. The layer itself is a frozen value and holds no arrays.
 
-    Methods of equal layers are equal: `jax.jit(layer.apply)` does not trace again for an equal layer.
+    Methods of equal layers are equal: `jax.jit(layer.apply)` does not trace again for an equal layer while the method
+    that was traced first is alive (in a loop, keep `apply = layer.apply`).
     """
 
     tag: ClassVar[str | None] = "layer"
@@ -90,7 +91,7 @@ class Layer(Value):
         """The layer's parameters, as a tree of `densefn.param.Param` with the structure of the parameters.
 
         Args:
-          input_shape: the shape of the input; None leaves open the entries that depend on it.
+          input_shape: the shape of the input. Without it, sizes that depend on it are None.
         """
 
     @abstractmethod
@@ -111,7 +112,7 @@ class Layer(Value):
 
     @property
     def label(self) -> str:
-        """How the layer is named in a summary that lists the layers in it."""
+        """The name of a combinator in a summary, which lists the layers inside it in further rows."""
         return type(self).__name__
 
     def _repr_html_(self) -> str:
@@ -119,7 +120,7 @@ class Layer(Value):
         return _notebook.shown(self)
 
     def inner(self, input_shape: InputShape | None = None) -> tuple[Inner, ...]:
-        """The layers in this one, in the order of computation; a combinator overrides it (`densefn.walk`)."""
+        """The layers inside this one, in the order of computation. Combinators override it; `densefn.walk` calls it."""
         del input_shape
         return ()
 
@@ -134,7 +135,7 @@ class Layer(Value):
           A dict of arrays, nested as the layers are.
 
         Raises:
-          ValueError, TypeError: if the key or the shape is not one.
+          ValueError, TypeError: if `key` is not a random key, or `input_shape` not a shape that the layer accepts.
         """
         shape = _arguments.input_shape(self, input_shape)
         declared = self.declare(shape)
@@ -144,15 +145,15 @@ class Layer(Value):
     def apply(self, params: Params, x: ArrayLike) -> Array:
         """The output, `[..., units]`: the value of `forward`.
 
-        A layer whose penalty costs something computes it here without.
+        Layers override it to skip the penalty.
         """
         return self.forward(params, x).value
 
     def project(self, params: Params) -> Any:
-        """The parameters after their constraints: to be called after each step of an optimizer."""
+        """The parameters with their constraints applied. Call it after each step of an optimizer."""
         return param.project(declared(self), params)
 
-    if not TYPE_CHECKING:  # a checker would take any name for an attribute
+    if not TYPE_CHECKING:  # with `__getattr__`, a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> Any:
             if name not in _MOVED:
@@ -162,7 +163,7 @@ class Layer(Value):
             return functools.partial(check, self)
 
 
-# The checks of arguments, which were methods of every layer.
+# The checks of arguments that were methods of every layer: the former name, the name in `_arguments`, and the function.
 _MOVED: dict[str, tuple[str, Callable[..., Any]]] = {
     "shape": ("with_features", _arguments.with_features),
     "entries": ("input_shape", _arguments.input_shape),

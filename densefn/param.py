@@ -27,15 +27,15 @@ class Param:
     """One parameter as its layer declares it.
 
     Attributes:
-      shape: of one array. An entry is None where it depends on an input shape that is not known.
-      dtype: in which the parameter is stored.
-      initializer: draws one array.
-      regularizer: a function of the array that gives its penalty, or None.
-      constraint: a projection of the array, or None.
-      fans: of one array, for its initializer; None for those that Keras sees in the shape.
+      shape: the shape of one repetition. A size that depends on an unknown input shape is None.
+      dtype: the dtype in which it is stored.
+      initializer: draws one repetition.
+      regularizer: a function from one repetition to its penalty, or None.
+      constraint: a function from one repetition to its projection, or None.
+      fans: the fans that the initializer gets; None computes them from the shape, as Keras does.
       stack: the sizes of the leading axes along which repetitions lie.
-      axes: the name of each axis of one array: "in" and "units" for a kernel of `Dense`, the letters of an equation
-        for one of `Einsum`.
+      axes: a name for each axis of one repetition: "in" and "units" for the kernel of `Dense`, the letters of the
+        equation for that of `Einsum`.
       trainable: whether training changes it.
     """
 
@@ -73,8 +73,8 @@ def stacked(declared: Any, times: int) -> Any:
 def initialize(declared: Any, key: Array) -> Any:
     """Draws the first value of every parameter.
 
-    A value depends on the key, on the parameter's path and on the index of the repetition, and on nothing else: the
-    other parameters may come and go.
+    A value depends only on the key, the parameter's path and the index of the repetition. Adding or removing other
+    parameters does not change it.
 
     Raises:
       ValueError: with the parameter's path, if its initializer cannot draw it.
@@ -97,7 +97,7 @@ def fold(key: Array, name: str) -> Array:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Puts the path of the parameter before the message of an error."""
+    """Prepends the path of the parameter to the message of an error."""
     try:
         yield
     except ValueError as error:
@@ -105,7 +105,7 @@ def _naming(name: str) -> Iterator[None]:
 
 
 _ADDRESS_SPACE = 2**47
-"""The bytes that a process can address; JAX fails on larger shapes without a word on them."""
+"""Bytes that a 64-bit process can address (47 bits). JAX's own error for a larger array names no parameter."""
 
 
 def first(name: str, p: Param, key: Array) -> Array:
@@ -129,7 +129,7 @@ def _draw(p: Param, key: Array) -> Array:
     if not p.stack:
         shape = tuple(n or 0 for n in p.shape)
         return p.initializer.draw(key, shape, p.dtype, p.fans or fans_of(shape))
-    # By the index and not by `split`, so that the first repetitions do not depend on how many there are.
+    # `fold_in` of the index and not `split`: the first repetitions do not depend on how many there are.
     repetition = replace(p, stack=p.stack[1:])
     return jax.vmap(lambda i: _draw(repetition, jax.random.fold_in(key, i)))(jnp.arange(p.stack[0]))
 
@@ -151,7 +151,7 @@ def _penalty(path: tuple[Any, ...], p: Param, w: Any) -> Array | None:
 
 
 def plain(params: Any) -> Any:
-    """Parameters as plain dicts, whatever mappings they are: `jax.tree.map` takes no two kinds for alike."""
+    """The parameters with each mapping as a dict: `jax.tree.map` refuses trees of different mapping types."""
     return {key: plain(value) for key, value in params.items()} if isinstance(params, Mapping) else params
 
 
@@ -165,7 +165,7 @@ def project(declared: Any, params: Any) -> Any:
 
 
 def as_given(params: Any, made: Any) -> Any:
-    """New values in the mappings of `params`, where JAX knows these: the state of an optimizer has the same ones."""
+    """The new values in mappings of the types in `params`, if these are pytrees: the optimizer's state has them too."""
     structure = jax.tree.structure(params)
     if structure == jax.tree.structure(made):
         return made
@@ -186,8 +186,8 @@ def _projected(path: tuple[Any, ...], p: Param, w: Any) -> Any:
 
 
 def _each(function: Callable[[Array], Array], p: Param, w: Array) -> Array:
-    """Applies a function to each repetition of a parameter, and to each member where an ensemble leads further axes."""
-    # A constraint or regularizer sees one kernel: a norm over a stack of them would be another function.
+    """Applies a function to each repetition of a parameter and to each member of an ensemble, along leading axes."""
+    # A constraint or regularizer is defined for one kernel: the norms of a stack of kernels are not theirs.
     for _ in range(w.ndim - len(p.shape)):
         function = jax.vmap(function)
     return function(w)

@@ -136,7 +136,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
         (Dense, "a bias regularizer or constraint without a bias"),
         (Dense, '`"glu"`'),
         (Dense, "a NumPy integer but not a bool"),
-        (Dense, "inputs of rank 1 are welcome"),
+        (Dense, "inputs of rank 1 are accepted"),
         (Dense, "`densefn.projection`, with any optimizer"),
         (L1L2, '`"l1l2"` and `"l1_l2"`, stand for `L1L2(0.01, 0.01)`'),
         (Identity, "Keras loses the gain"),
