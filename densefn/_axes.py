@@ -1,4 +1,4 @@
-"""The axes of a product's operands, and how its result is sharded along them on a mesh with explicit axes."""
+"""The axes of a product, and the sharding of its result on a mesh with explicit axes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,15 +9,15 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 class Axes(NamedTuple):
-    """The axes of a product's operands: those that are summed over in pairs, and the batch's.
+    """The axes of a product `x @ w` that are summed over and that are batch axes, as in `lax.dot_general`.
 
-    The result has the batch's axes, then the others of `x`, then the others of `w`, each in their order.
+    All others are free. The result has the batch axes, then the free axes of `x`, then those of `w`, each in order.
 
     Attributes:
       x_sum: the axes of `x` that are summed over.
-      w_sum: those of `w`, in the order of `x_sum`.
-      x_batch: the axes of `x` that are the batch's.
-      w_batch: those of `w`, in the order of `x_batch`.
+      w_sum: the axes of `w` that they are paired with, in the same order.
+      x_batch: the batch axes of `x`.
+      w_batch: the batch axes of `w`, in the same order.
     """
 
     x_sum: tuple[int, ...]
@@ -27,22 +27,25 @@ class Axes(NamedTuple):
 
     @property
     def swapped(self) -> "Axes":
-        """Those of the product of `w` and `x`."""
+        """The axes of the product `w @ x`."""
         return Axes(self.w_sum, self.x_sum, self.w_batch, self.x_batch)
 
     def x_free(self, rank: int) -> tuple[int, ...]:
-        """The axes of an `x` of this rank that are neither summed over nor the batch's."""
+        """The free axes of an `x` of this rank."""
         return tuple(axis for axis in range(rank) if axis not in self.x_sum + self.x_batch)
 
     def x_order(self, rank: int) -> tuple[int, ...]:
-        """The axes of an `x` of this rank: the batch's, then those that are kept, and those that are summed over."""
+        """The axes of an `x` of this rank in the order batch, free, summed over."""
         return self.x_batch + self.x_free(rank) + self.x_sum
 
 
 def explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | None:
-    """The sharding of an array whose axes are put into this order; None on a mesh without explicit axes.
+    """The sharding of an array after a transpose; None on a mesh without explicit axes.
 
-    Of an array that is on no mesh, every device of this one holds the whole.
+    Args:
+      sharding: of the array before it. Without a mesh, every device gets the whole array.
+      order: the axes of the transpose.
+      mesh: of the result.
     """
     if AxisType.Explicit not in mesh.axis_types:
         return None
@@ -51,10 +54,12 @@ def explicit(sharding: Any, order: Sequence[int], mesh: Any) -> NamedSharding | 
 
 
 def summed(x: Array, w: Array, axes: Axes) -> NamedSharding | None:
-    """The sharding of a product that sums over axes which a mesh with explicit axes shards in both operands.
+    """The sharding of a product that sums over a sharded axis, on a mesh with explicit axes.
 
-    JAX asks for it, as the result could be scattered over these mesh axes. Here every device along them has the sum.
-    None where no such axis is sharded in both: JAX then derives the sharding.
+    JAX raises without it: each device along the mesh axis could have the sum, or a shard of it. Here each has the sum.
+
+    Returns:
+      None if no summed axis is sharded in both operands: JAX then derives the sharding itself.
     """
     of_x, of_w = jax.typeof(x).sharding, jax.typeof(w).sharding
     if AxisType.Explicit not in of_x.mesh.axis_types or AxisType.Explicit not in of_w.mesh.axis_types:

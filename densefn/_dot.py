@@ -1,4 +1,4 @@
-"""The products behind every layer: operands in the compute dtype, sums in float32 at least, forward and backward."""
+"""The products that all layers use: operands in the compute dtype, sums in float32 at least, forward and backward."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +50,7 @@ def einsum(equation: str, x: Array, w: Array, compute_dtype: DTypeLike) -> Array
 
 
 def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, Axes, list[int]]:
-    """An equation as a product over axes.
+    """Translates an equation to the axes of a product.
 
     Args:
       equation: such as `"bi,iho->bho"`.
@@ -58,8 +58,8 @@ def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, A
       compute_dtype: of the product.
 
     Returns:
-      The first operand, summed over the axes that it has alone; the axes of its product with the second; and the order
-      that the product's axes have in the result.
+      The first operand, summed over the axes that neither the second nor the result has; the axes of its product with
+      the second; and the transpose that puts the product's axes into the equation's order.
 
     >>> aligned("bi,oi->ob", jnp.ones((2, 3)), "float32")[1:]
     (Axes(x_sum=(1,), w_sum=(1,), x_batch=(), w_batch=()), [1, 0])
@@ -68,10 +68,11 @@ def aligned(equation: str, x: Array, compute_dtype: DTypeLike) -> tuple[Array, A
     of_x, of_w = operands.split(",")
     alone = [axis for axis in of_x if axis not in of_w + y]
     if alone:
-        # Before the product: an axis of `x` alone is summed once, and not for each unit.
+        # Summed before the product: once, and not again for each unit.
         wide = np.promote_types(accumulator(x.dtype), accumulator(compute_dtype))
         x = jnp.sum(x, [of_x.index(axis) for axis in alone], dtype=wide)
     of_x = "".join(axis for axis in of_x if axis not in alone)
+    # The axes of both operands: batch axes if the result has them, else summed over.
     summed, batch = ([axis for axis in of_w if axis in of_x and (axis in y) is kept] for kept in (False, True))
     axes = Axes(*(tuple(map(of.index, group)) for group in (summed, batch) for of in (of_x, of_w)))
     made = [*batch, *(of_x[i] for i in axes.x_free(len(of_x))), *(of_w[i] for i in axes.swapped.x_free(len(of_w)))]
@@ -84,11 +85,11 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: DTypeLike) -> Array:
     Args:
       x: the first operand.
       w: the second.
-      axes: over which it sums, and the batch's.
+      axes: the axes that are summed over, and the batch axes.
       compute_dtype: to which both are rounded.
 
     Returns:
-      The product with its axes as `Axes` has them, of float32, or of float64 if the compute dtype is.
+      The product, of float32, or of float64 if the compute dtype is. `Axes` says in which order its axes are.
 
     >>> x, w = jnp.ones((3, 2)), jnp.ones((4, 3))
     >>> product(x, w, Axes(x_sum=(0,), w_sum=(1,)), "bfloat16").shape

@@ -1,4 +1,4 @@
-"""Equations of a product: the axes of an input, a kernel and an output, a letter each."""
+"""Equations of a product, `x,kernel->y`: one letter for each axis of input, kernel and output."""
 
 import re
 import string
@@ -8,7 +8,7 @@ ELLIPSIS = "..."
 
 
 class Equation(NamedTuple):
-    """The axes of the input, the kernel and the output; an ellipsis stands for any further ones."""
+    """The letters of the axes of input, kernel and output. An ellipsis stands for any number of further axes."""
 
     x: str
     kernel: str
@@ -19,31 +19,32 @@ class Equation(NamedTuple):
 
     @property
     def contracted(self) -> str:
-        """The kernel's axes that are summed over: its inputs."""
+        """The axes of the kernel that are summed over: the output lacks them."""
         return "".join(axis for axis in self.kernel if axis not in self.y)
 
     @property
     def new(self) -> str:
-        """The output's axes that the input lacks, in the output's order: the units."""
+        """The units: the axes of the output that the input lacks, in the output's order."""
         return "".join(axis for axis in self.y if axis in self.kernel and axis not in self.x)
 
     @property
     def experts(self) -> str:
-        """The kernel's axes that input and output have as well: each entry has a kernel of its own."""
+        """The axes that kernel, input and output share. Each entry along them has its own kernel."""
         return "".join(axis for axis in self.kernel if axis in self.x and axis in self.y)
 
     def expanded(self, rank: int) -> "Equation":
-        """The equation for an input of this rank, with letters in the place of the ellipsis."""
+        """The equation for an input of this rank, with letters instead of the ellipsis."""
         free = [letter for letter in string.ascii_letters if letter not in str(self)]
         letters = "".join(free[: rank - len(self.x.replace(ELLIPSIS, ""))])
         return Equation(self.x.replace(ELLIPSIS, letters), self.kernel, self.y.replace(ELLIPSIS, letters))
 
 
 def parse(equation: str) -> Equation:
-    """Takes an equation apart.
+    """Parses an equation.
 
     Raises:
-      ValueError: unless it has the form `x,kernel->y`, and every axis of the kernel and of the output has a meaning.
+      ValueError: if it is not of the form `x,kernel->y`, repeats an axis, or has an axis that is nowhere defined: one of
+        the kernel in neither input nor output, or one of the output in neither input nor kernel.
 
     >>> parse("...i,io->...o").contracted
     'i'
@@ -58,7 +59,7 @@ def parse(equation: str) -> Equation:
         if len(set(letters)) < len(letters):
             raise ValueError(f"expected each axis once in {part!r} of {equation!r}")
     if (ELLIPSIS in parsed.x) != (ELLIPSIS in parsed.y):
-        raise ValueError(f"expected the ellipsis on both sides of {equation!r}, or on none")
+        raise ValueError(f"expected an ellipsis in both input and output of {equation!r}, or in neither")
     for axis in parsed.kernel:
         if axis not in parsed.x + parsed.y:
             raise ValueError(f"the kernel's axis {axis!r} is neither in the input nor in the output of {equation!r}")

@@ -1,16 +1,16 @@
-"""Fans: the numbers of inputs and outputs by which initial values are scaled."""
+"""Fans: the numbers of inputs and outputs that scale the initial values."""
 
 import math
 from typing import NamedTuple
 
 
 class Fans(NamedTuple):
-    """What an initializer may know of the layer whose parameter it draws.
+    """The fans of a parameter, from which an initializer computes its scale.
 
     Attributes:
-      fan_in: the inputs of one unit.
-      fan_out: the outputs of one input.
-      inputs: the inputs of one unit of the layer: `fan_in` of its kernel, for the bias too, which has fans of its own.
+      fan_in: the number of inputs of one unit.
+      fan_out: the number of units that one input reaches.
+      inputs: `fan_in` of the layer's kernel, also for its bias. The default of PyTorch draws both by it.
     """
 
     fan_in: int
@@ -19,18 +19,19 @@ class Fans(NamedTuple):
 
 
 def fans_of(shape: tuple[int, ...]) -> Fans:
-    """The fans of an array that is taken for a kernel, by Keras's rule.
+    """The fans of a kernel of this shape, by Keras's rule.
 
     >>> fans_of((100, 25))
     Fans(fan_in=100, fan_out=25, inputs=100)
     >>> fans_of((25,))
     Fans(fan_in=25, fan_out=25, inputs=25)
 
-    Source: `compute_fans` of Keras, which takes an array of rank 3 and more for a convolution's `[..., in, out]`.
+    Source: `compute_fans` of Keras.
     """
     if len(shape) < 2:
         size = math.prod(shape)
         return Fans(size, size, size)
+    # Rank 3 and more: the kernel `[*window, in, out]` of a convolution, whose unit sees `window * in` inputs.
     window = math.prod(shape[:-2])
     fan_in, fan_out = shape[-2] * window, shape[-1] * window
     return Fans(fan_in, fan_out, fan_in)

@@ -2,21 +2,22 @@
 
     y = x @ w
 
-    product ──┬── dot_general            computes y; the policies of `jax.checkpoint` know it
-              └── narrow_value(y, x, w)  is y, and has its derivatives
-                     └── narrow_product(x, w)   of which the derivatives are made; bilinear
+    product ──┬── dot_general            computes y; the policies of `jax.checkpoint` recognize it
+              └── narrow_value(y, x, w)  returns y; its derivatives are those of x @ w
+                     └── narrow_product(x, w)   bilinear; all derivatives consist of it
 
-`narrow_product` takes both operands as they are stored and rounds them to the compute dtype itself. So a gradient has
-the dtype of what was stored. The gradient of a float32 kernel comes out of the accumulator and is never rounded, while
-the operands of the backward products, the gradient of the output among them, are rounded to the compute dtype.
+`narrow_product` takes both operands in the dtype in which they are stored, and rounds them itself. So:
 
-Why primitives: `lax.dot_general` alone loses one of these. A kernel that is cast before it has a gradient in the narrow
-dtype; a float32 result multiplies its gradient in float32. `jax.custom_jvp` keeps both, but a `lax.scan` that was
-differentiated once forgets such a rule, and `jet` never asks for it. A primitive's rule stays.
+- The gradient of an operand has its stored dtype. That of a float32 kernel is the accumulator, never rounded.
+- The operands of the backward products are rounded to the compute dtype. The gradient of the output is one of them.
 
-Which program computes a product is decided when it is lowered. A processor without instructions for the dtype
-multiplies the rounded operands as float32. A product of two bfloat16 or float16 numbers is exact in float32, so the
-sums are the same. `jax.export` keeps the form that suits every platform.
+Why primitives: with `lax.dot_general` alone one of the two is lost. If the kernel is cast before it, the gradient is
+narrow. If its result is float32, its backward products are float32 too. `jax.custom_jvp` has both, but a `lax.scan`
+that was differentiated once drops its rule, and `jet` ignores it. The rules of a primitive are kept.
+
+The program of a product is chosen when it is lowered. A processor without instructions for the dtype multiplies the
+rounded operands as float32. A product of two bfloat16 or float16 numbers is exact in float32, so the sums are the same.
+`jax.export` does not know the processor and keeps the narrow product.
 
 Reference: Micikevicius et al., "Mixed Precision Training", 2018.
 """
@@ -32,6 +33,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from densefn import _processor
 from densefn._axes import Axes, explicit, summed
+from densefn._identities import constant, identity, row_major
 from densefn._jax import Primitive, Tracer, ad, batching, jet, mlir, varying
 from densefn.precision import accumulator
 
@@ -47,53 +49,27 @@ def product(x: Array, w: Array, axes: Axes, compute_dtype: Any) -> Array:
     """
     how = {"axes": axes, "compute_dtype": compute_dtype, "out_sharding": None}
     if not isinstance(x, Tracer) and not isinstance(w, Tracer):
-        return _product.bind(x, w, **how)  # one compiled program, where the operations of `_dot` would be several
-    return _value.bind(_dot(_constant.bind(x), _constant.bind(w), **how), x, w, **how)
+        return _product.bind(x, w, **how)  # one compiled program; `_dot` would be one for each of its operations
+    # The operands of `_dot` are constant to all derivatives: those of `y` come from the rules of `narrow_value`.
+    return _value.bind(_dot(constant.bind(x), constant.bind(w), **how), x, w, **how)
 
 
 def dot_general(x: Array, w: Array, axes: Axes, out_sharding: NamedSharding | None = None) -> Array:
-    """The product of operands as they are, in their accumulator's dtype."""
+    """The product in the accumulator's dtype of the operands, which are not rounded."""
     out_sharding = out_sharding or summed(x, w, axes)
     numbers = ((axes.x_sum, axes.w_sum), (axes.x_batch, axes.w_batch))
     return lax.dot_general(x, w, numbers, preferred_element_type=accumulator(x.dtype), out_sharding=out_sharding)
 
 
-def _identity(name: str) -> Primitive:
-    """A primitive whose value is its first operand, and which has no derivative."""
-    identity = Primitive(name)
-    identity.def_impl(lambda x, *_, **__: x)
-    identity.def_abstract_eval(lambda x, *_, **__: x)
-    ad.primitive_jvps[identity] = lambda xs, _: (identity.bind(*xs), ad.Zero(jax.typeof(xs[0]).to_tangent_aval()))
-    ad.primitive_transposes[identity] = lambda _, x: [ad.Zero(x.aval)]
-    mlir.register_lowering(identity, mlir.lower_fun(lambda x, *_, **__: x, multiple_results=False))
-    jet.defzero(identity)
-    return identity
-
-
-# Keeps derivatives out of `y`, whose rule is that of `narrow_value`. It is a `lax.stop_gradient` which
-# `jax.linear_transpose` can pass as well.
-_constant = _identity("held_constant")
-batching.defvectorized(_constant)
-
-# Forces rows that lie in memory one after the other, on a CPU. XLA's kernels for narrow dtypes sum over the last axis
-# of the first operand only. XLA cancels our transposes against others and then computes in float32, or fails. A
-# barrier stops that; the axis of length 1 keeps it from choosing another layout. Mapped axes go first.
-_row_major = _identity("row_major")
-mlir.register_lowering(
-    _row_major, mlir.lower_fun(lambda x: lax.optimization_barrier(x[None])[0], multiple_results=False), platform="cpu"
-)
-batching.primitive_batchers[_row_major] = lambda x, axis: (_row_major.bind(jnp.moveaxis(x[0], axis[0], 0)), 0)
-
-
 def _dot(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
-    """The product of narrow operands: over the last axes of `x`, as kernels for them want it."""
-    x = _row_major.bind(jnp.transpose(x.astype(compute_dtype), axes.x_order(x.ndim)))
+    """The product of narrow operands. It sums over the last axes of `x`, which XLA's narrow kernels require."""
+    x = row_major.bind(jnp.transpose(x.astype(compute_dtype), axes.x_order(x.ndim)))
     in_order = Axes(_last(len(axes.x_sum), x.ndim), axes.w_sum, tuple(range(len(axes.x_batch))), axes.w_batch)
-    return _row_major.bind(dot_general(x, w.astype(compute_dtype), in_order, out_sharding))
+    return row_major.bind(dot_general(x, w.astype(compute_dtype), in_order, out_sharding))
 
 
 def _widened_dot(x: Array, w: Array, *, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None) -> Array:
-    """The same product of operands that are rounded, and then multiplied as float32."""
+    """The same product with the rounded operands multiplied as float32."""
     return dot_general(_rounded(x, compute_dtype), _rounded(w, compute_dtype), axes, out_sharding)
 
 
@@ -101,19 +77,19 @@ def _rounded(x: Array, dtype: Any) -> Array:
     """The values that an array has in a narrow dtype, in float32."""
     if x.dtype == jnp.float32 and dtype == jnp.bfloat16:
         return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
-    # XLA takes a cast there and back for superfluous, unless a barrier is between. `reduce_precision` would make zeros
-    # of float16's subnormal numbers.
+    # XLA removes a cast and its inverse unless a barrier is between them. `reduce_precision` is no way out: it flushes
+    # float16's subnormal numbers to zero.
     return (x if x.dtype == dtype else lax.optimization_barrier(x.astype(dtype))).astype(jnp.float32)
 
 
-# Its derivatives, those of a product, are registered below in the place of none.
-_value = _identity("narrow_value")
+# `identity` gives it derivatives of zero; the rules below replace them by those of the product.
+_value = identity("narrow_value")
 _is_y = mlir.lower_fun(lambda y, *_, **__: y, multiple_results=False)
 _is_widened = mlir.lower_fun(lambda _, x, w, **how: _widened_dot(x, w, **how), multiple_results=False)
 
 
 def _lowered_for_cpu(context: mlir.LoweringRuleContext, *operands: Any, **how: Any) -> Any:
-    """Leaves `y` unused, and so uncomputed, where the processor has no instructions for its dtype."""
+    """Multiplies as float32 if the processor has no instructions for the dtype. XLA then drops `y`, which is unused."""
     keep = context.module_context.lowering_parameters.for_export or _processor.multiplies(how["compute_dtype"])
     return (_is_y if keep else _is_widened)(context, *operands, **how)
 
@@ -122,7 +98,7 @@ mlir.register_lowering(_value, _lowered_for_cpu, platform="cpu")
 
 
 def _jvp(primals: Any, tangents: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> tuple[Array, Any]:
-    """`dy = dx @ w + x @ dw`; what the tangent of `y` itself is does not matter."""
+    """`dy = dx @ w + x @ dw`. The tangent of the operand `y` is ignored: the operands of `_dot` are constants."""
     (y, x, w), (_, dx, dw) = primals, tangents
     terms = [
         _bilinear(*operands, axes, compute_dtype, out_sharding)
@@ -137,7 +113,7 @@ ad.primitive_jvps[_value] = _jvp
 
 
 def _transposed(g: Any, y: Any, x: Any, w: Any, **how: Any) -> tuple[Any, Any, Any]:
-    """For `jax.linear_transpose` of the product: the value is linear in the one operand that is unknown."""
+    """The transpose for `jax.linear_transpose`: the value is linear in the one operand that is unknown."""
     of_y = ad.Zero(y.aval)
     if ad.is_undefined_primal(x):
         return of_y, _gradient_of_x(g, x, w, **how), None
@@ -148,14 +124,14 @@ ad.primitive_transposes[_value] = _transposed
 
 
 def _bilinear(x: Array, w: Array, axes: Axes, compute_dtype: Any, out_sharding: NamedSharding | None = None) -> Array:
-    """The product as an operation that is linear in either operand, whatever their dtypes."""
+    """The product as a primitive that is linear in each operand, of any dtypes."""
     return _product.bind(*_varying_alike(x, w), axes=axes, compute_dtype=compute_dtype, out_sharding=out_sharding)
 
 
 def _varying_alike(*arrays: Array) -> Iterable[Array]:
     """Under `shard_map`, makes all arrays vary over the mesh axes over which any of them does."""
     vary = [varying(array) for array in arrays]
-    # JAX does this for its own operations. The transpose of the cast sums a gradient over the devices.
+    # JAX does the same for its own operations. The transpose of `pcast` sums the gradient over the devices.
     missing = [tuple(frozenset().union(*vary) - mine) for mine in vary]
     return [lax.pcast(a, axes, to="varying") if axes else a for a, axes in zip(arrays, missing, strict=True)]
 
@@ -171,7 +147,7 @@ _product.def_abstract_eval(lambda x, w, **how: jax.make_jaxpr(functools.partial(
 mlir.register_lowering(_product, mlir.lower_fun(_both, multiple_results=False))
 
 
-# y[b, i, k] = sum_j x[b, i, j] w[b, j, k], with any number of axes in the place of each letter. So
+# y[b, i, k] = sum_j x[b, i, j] w[b, j, k], where each letter stands for any number of axes. So
 #
 #     dx[b, i, j] = sum_k g[b, i, k] w[b, j, k]
 #
@@ -203,7 +179,7 @@ ad.defbilinear(_product, _gradient_of_x, _gradient_of_w)
 
 def _taylor(primals: Sequence[Array], series: Any, **how: Any) -> tuple[Array, list[Array]]:
     """`y[k] = sum of x[i] @ w[k - i]`, for the coefficients of two power series."""
-    # The first of `value`'s three operands is `y`, of which the other two are all that is needed.
+    # `narrow_value` has a first operand `y` as well. Its coefficients follow from those of `x` and `w`.
     xs, ws = ([first, *rest] for first, rest in zip(primals[-2:], series[-2:], strict=True))
     value, *terms = (
         functools.reduce(jnp.add, map(functools.partial(_bilinear, **how), xs[: k + 1], ws[k::-1]))
@@ -222,7 +198,8 @@ def _batched(operands: Any, mapped: Any, **how: Any) -> tuple[Array, int]:
 
 def _batched_value(operands: Any, mapped: Any, **how: Any) -> tuple[Array, int]:
     (y, x, w), (y_axis, x_axis, w_axis) = operands, mapped
-    if x_axis is w_axis is None:  # `y` alone is, where `lax.cond` maps what comes out of one branch and not the other
+    # Only `y` may be mapped: `lax.cond` maps a result of both branches if it is mapped in one of them.
+    if x_axis is w_axis is None:
         x, x_axis = jnp.broadcast_to(x, (y.shape[y_axis], *x.shape)), 0
     x, w, how, at = _moved((x, w), (x_axis, w_axis), **how)
     if y_axis is None:
@@ -235,9 +212,9 @@ batching.primitive_batchers[_value] = _batched_value
 
 
 def _moved(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sharding: Any) -> Any:
-    """A product of mapped operands as one product, and the place of the mapped axis in its result.
+    """A product of mapped operands as one product, and the position of the mapped axis in its result.
 
-    Where both are mapped, the mapped axes lead the batch's; where one is, its own is one of its free axes.
+    If both operands are mapped, the mapped axes become a batch axis. If one is, its mapped axis becomes a free axis.
     """
     (x, w), (x_axis, w_axis) = operands, mapped
     x = x if x_axis is None else jnp.moveaxis(x, x_axis, 0)
@@ -250,7 +227,7 @@ def _moved(operands: Any, mapped: Any, *, axes: Axes, compute_dtype: Any, out_sh
         x_batch, w_batch = (0, *x_batch), (0, *w_batch)
     axes = Axes(x_sum, w_sum, x_batch, w_batch)
     at = 0 if in_x and in_w else len(x_batch) + (0 if in_x else len(axes.x_free(x.ndim)))
-    # A sharding is of all axes of the result, so the mapped one needs its entry.
+    # A sharding has an entry for every axis of the result, so it needs one for the mapped axis.
     if out_sharding is not None:
         spec = list(out_sharding.spec)
         spec.insert(at, jax.typeof(x if in_x else w).sharding.spec[0])

@@ -1,4 +1,4 @@
-"""What the processor of this machine can do, as far as the choice of a program depends on it."""
+"""The instructions of this machine's processor on which the choice of a program depends."""
 
 import functools
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-# Linux's names of the instructions that XLA's kernels for a dtype need. Float16 has none: its products were as slow as
-# float32's where they were measured. Processors other than x86 were not measured.
+# Linux's names of the instructions that XLA's kernels for a dtype need. Float16 has none: on no
+# processor that was measured were its products faster than those of float32. Only x86 processors were measured.
 _INSTRUCTIONS = {jnp.dtype(jnp.bfloat16): {"avx512_bf16", "amx_bf16"}}
 
 
@@ -18,7 +18,7 @@ def multiplies(dtype: DTypeLike) -> bool:
       dtype: bfloat16 or float16.
 
     Returns:
-      False also where the system does not tell: a float32 product is fast everywhere.
+      False also if the system does not say: float32 products are fast on every processor.
     """
     return not _INSTRUCTIONS.get(jnp.dtype(dtype), set()).isdisjoint(_flags())
 
@@ -29,6 +29,6 @@ def _flags() -> frozenset[str]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
-    # The first processor's: the others of a machine are taken to have the same.
+    # One line for each core, all taken to be alike.
     flags = (line.partition(":")[2] for line in lines if line.startswith("flags"))
     return frozenset(next(flags, "").split())
