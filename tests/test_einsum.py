@@ -112,7 +112,7 @@ def test_the_activity_s_penalty_is_divided_by_the_examples_and_not_by_the_expert
         (("bi,io", 3), "expected an equation x,kernel->y"),
         (("bi,jo->bo", 3), "the kernel's axis 'j'"),
         (("bi,io->boz", 3), "the output's axis 'z'"),
-        (("...i,io->o", 3), "expected the ellipsis on both sides"),
+        (("...i,io->o", 3), "expected an ellipsis in both"),
         (("bii,io->bo", 3), "expected each axis once in 'bii'"),
         (("bi,io->bo", (3, 4)), r"expected a size for each of the output's new axes 'o', got \(3, 4\)"),
         (("bi,io->bo", 0), "expected a whole number of at least 1"),
