@@ -1,7 +1,7 @@
-"""A trained model as a file that others run: safetensors, StableHLO, Keras, ONNX.
+"""Exports a trained model to a file that other libraries run: safetensors, StableHLO, Keras or ONNX.
 
-A module a format, each with `write`, from a model to a file, and `read`, from a file to a function of rows. `export`
-writes, reads back, and compares.
+Each format is a module with two functions. `write` writes a model to a file, and `read` makes a function of rows from a
+file. `export` writes a file, reads it back and compares the outputs.
 """
 
 from densefn.export.formats import FORMATS as FORMATS

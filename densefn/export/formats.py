@@ -1,4 +1,4 @@
-"""The formats by name, and the one way to make a file of any: write it, read it back, and run it beside the model."""
+"""The export formats by name, and `export`, which writes a file, reads it back and compares it with the model."""
 
 import importlib
 import tempfile
@@ -12,6 +12,7 @@ import numpy as np
 
 from densefn.export.model import Model
 
+# A program with a fixed batch size would fail for one of the two.
 _BATCHES = (1, 7)
 
 
@@ -19,9 +20,9 @@ class Format(NamedTuple):
     """A format.
 
     Attributes:
-      suffix: of its files.
-      usage: the Python that runs a file called FILE.
-      is_program: whether the file computes outputs from rows in their own units.
+      suffix: the suffix of its files.
+      usage: Python code that loads and runs a file named FILE.
+      is_program: whether the file holds a program, which takes rows in the units of the data.
     """
 
     suffix: str
@@ -67,33 +68,33 @@ session = onnxruntime.InferenceSession("FILE")
 
 
 class _Module(Protocol):
-    """What the module of a format has."""
+    """The functions in the module of a format."""
 
     def write(self, model: Model, path: Path) -> None:
         """Writes a model to a file.
 
         Raises:
-          ExportError: names what of the model the format cannot express.
+          ExportError: if the format cannot express the model.
         """
         ...
 
     def read(self, path: Path) -> Callable[[np.ndarray], Any]:
-        """The function of rows that a file holds: it gives an array, or a dict of several."""
+        """Reads a file as a function of rows, which returns an array, or a dict of several arrays."""
         ...
 
 
 class CheckError(Exception):
-    """An exported model that does not reproduce the outputs."""
+    """The exported model's outputs differ from those of the model."""
 
 
 class Export(NamedTuple):
-    """An exported model.
+    """An exported model, and how its outputs compare with the model's.
 
     Attributes:
-      content: of the file.
-      difference: the largest between its outputs and the model's of rows that are not rounded, in the outputs' units.
-      largest: of the outputs that were compared, without its sign.
-      rows: how many were compared.
+      content: the bytes of the file.
+      difference: the largest absolute difference of the outputs, in their units. The model is given rows of float64.
+      largest: the largest absolute value of the outputs.
+      rows: the number of rows that were compared.
     """
 
     content: bytes
@@ -103,24 +104,28 @@ class Export(NamedTuple):
 
 
 def export(model: Model, name: str) -> Export:
-    """Makes a file of a model, reads it back from a folder of its own, and runs it beside the model.
+    """Exports a model, reads the file back, and compares its outputs with the model's for eight random rows.
 
-    The outputs may differ by roundings, relative to the largest before it is given back in its units: 1024 of the
-    outputs' dtype, for sums of thousands of terms in another order, and 16 of a narrower one in which a layer computes,
-    for the few of each layer. Giving them back in their units is 4 more, relative to each. The model is given rows of
-    float64, and a program those of its dtype: 4 more, as wide as its numbers are apart where the columns lie.
+    The tolerance is a number of roundings, each of relative size `eps` of a dtype:
+
+    - 1024 of the outputs' dtype, for sums of thousands of terms in another order;
+    - 16 of bfloat16 or float16, if a layer computes in one of them;
+    - 4 of each output, for its conversion to the units of the data;
+    - 4 of each input, in scales of its column: the model is given rows of float64, and a program rows of its own dtype.
+
+    All but the third are relative to the largest output of the layer, before that conversion.
 
     Args:
       model: the model.
-      name: of the format, one of `FORMATS`.
+      name: the name of the format, one of `FORMATS`.
 
     Returns:
-      The bytes of the file, and how it compares.
+      The bytes of the file, and the result of the comparison.
 
     Raises:
-      ExportError: names what of the model the format cannot express, or a column that its dtype rounds away.
-      CheckError: if the outputs differ by more, or none is finite.
-      ModuleNotFoundError: names the package that the format needs.
+      ExportError: if the format cannot express the model, or its dtype cannot tell the values of a column apart.
+      CheckError: if the outputs differ by more than the tolerance, or none is finite.
+      ModuleNotFoundError: if the package that the format needs is not installed.
 
     >>> from densefn import Dense
     >>> layer = Dense(3, "tanh")
@@ -131,7 +136,7 @@ def export(model: Model, name: str) -> Export:
     >>> jax.export.deserialize(bytearray(made.content)).call(np.ones((2, 5), np.float32)).shape
     (2, 3)
     """
-    # Loaded by those who ask, for each needs a package of its own.
+    # Imported here, because each format needs another package.
     module = cast("_Module", importlib.import_module(f"densefn.export.{name}"))
     examples = [model.example(batch) for batch in _BATCHES]
     rows, rounded = examples, 0.0
@@ -160,44 +165,48 @@ def _differences(model: Model, expected: Any, got: Any, relative: float) -> floa
     """The largest difference of all outputs.
 
     Raises:
-      CheckError: if the outputs are others, or one of them is not reproduced.
+      CheckError: if the outputs have other names, or one of them differs by more than the tolerance.
     """
     if not isinstance(expected, dict):
         return _compared(model, expected, got, relative)
     if not isinstance(got, dict) or set(got) != set(expected):
-        raise CheckError(f"the exported model gives other outputs than {sorted(expected)}")
+        raise CheckError(f"expected the exported model to have the outputs {sorted(expected)}, got others")
     return max(_compared(model, y, got[name], relative) for name, y in expected.items())
 
 
 def _compared(model: Model, expected: np.ndarray, got: np.ndarray, relative: float) -> float:
-    """The largest difference, which is one of roundings.
+    """The largest difference of one output.
 
     Raises:
-      CheckError: if it is not.
+      CheckError: if it is larger than the tolerance.
     """
     if got.shape != expected.shape:
-        raise CheckError(f"the exported model gives outputs of shape {got.shape}, the model {expected.shape}")
+        raise CheckError(f"expected the exported model's outputs to have shape {expected.shape}, got {got.shape}")
     mean, scale = model.outputs.arrays(model.dtype) if model.outputs else np.array([0, 1], model.dtype)
     finite = np.isfinite(expected)
     y, made = (np.where(finite, outputs, 0) for outputs in (expected, got))
     difference = np.abs(made - y)
     largest = np.max(np.abs(y - mean) / scale, initial=0, where=finite)
     allowed = relative * largest * scale + 4 * np.finfo(model.dtype).eps * np.abs(y)
-    if np.any(difference > allowed) or not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
+    if not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
+        raise CheckError("expected the exported model's outputs to be infinite or NaN where the model's are")
+    if not np.all(difference <= allowed):  # also where a difference is NaN
+        worst = np.argmax(difference - allowed)  # NaN counts as the maximum
         raise CheckError(
-            "the exported model does not reproduce the outputs: they differ by "
-            f"{np.max(difference):.2g}, of which roundings explain {np.max(allowed):.2g}"
+            "expected the exported model's outputs to differ from the model's by at most "
+            f"{allowed.flat[worst]:.2g}, got {difference.flat[worst]:.2g}"
         )
     return float(np.max(difference, initial=0))
 
 
 def _relative(program: str, dtype: np.dtype) -> float:
-    """How far roundings may take outputs apart, relative to the largest.
+    """The tolerance relative to the largest output.
 
     Args:
-      program: of the model, as StableHLO, in which the dtypes of all arrays stand.
-      dtype: of the outputs.
+      program: the model as StableHLO text, which contains the dtype of every array.
+      dtype: the dtype of the outputs.
     """
+    # StableHLO writes the type of an array as tensor<3x4xbf16>.
     narrow = {"xbf16>": jnp.bfloat16, "xf16>": jnp.float16}
     rounded = max((float(jnp.finfo(narrow[name]).eps) for name in narrow if name in program), default=0.0)
     return 1024 * float(np.finfo(dtype).eps) + 16 * rounded

@@ -1,7 +1,8 @@
-"""A graph of ONNX while it is built: its nodes, its constants, and the sizes of its free axes.
+"""Builds an ONNX graph: its nodes, its constants, and the sizes of its free axes.
 
-Arrays of bfloat16 and float16 are tensors of float32 with values of the narrow dtype: operators compute in float32, and
-their results are rounded, as XLA does on a CPU. So a runtime needs no operators for narrow dtypes but Cast.
+bfloat16 and float16 arrays become float32 tensors that hold only values of the narrow dtype. Operators compute in
+float32, and a Cast to the narrow dtype and back rounds their results, as XLA does on a CPU. So Cast is the only
+operator that a runtime needs for narrow dtypes.
 
 Source: https://onnx.ai/onnx/operators
 """
@@ -19,22 +20,22 @@ NARROW = {np.dtype(jnp.bfloat16): TensorProto.BFLOAT16, np.dtype(jnp.float16): T
 
 
 def element_type(dtype: Any) -> int:
-    """ONNX's number of the dtype that a tensor has for an array of this one."""
+    """ONNX's number for the dtype of the tensor that represents an array of this dtype."""
     dtype = np.dtype(dtype)
     return TensorProto.FLOAT if dtype in NARROW else helper.np_dtype_to_tensor_dtype(dtype)
 
 
 class Graph:
-    """Nodes and constants in the order in which they are made. Tensors are known by their names.
+    """Nodes and constants, in the order in which they are added. A tensor is identified by its name.
 
     Args:
-      free: for the symbol of each free size, the axis of the graph's input that has it.
-      source: the name of the input.
+      free: the axis of the graph's input that has each free size, by the symbol of the size.
+      source: the name of the graph's input.
 
     Attributes:
       nodes: the nodes.
       constants: the constants.
-      thin: the tensors that stand for a wider array: their axes of length 1 are to be repeated.
+      thin: the tensors that have length 1 along axes of the array where it is longer. Operators broadcast them.
     """
 
     def __init__(self, free: dict[str, int], source: str):
@@ -45,31 +46,31 @@ class Graph:
         self._sizes: dict[str, str] = {}
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node with one output, whose name it returns."""
+        """Adds a node with one output. Returns the output's name."""
         return self.several(1, operator, *inputs, **attributes)[0]
 
     def several(self, count: int, operator: str, *inputs: str, **attributes: Any) -> list[str]:
-        """Adds a node with several outputs, whose names it returns."""
+        """Adds a node with several outputs. Returns their names."""
         names = [f"{operator.lower()}_{len(self.nodes)}{f'_{i}' if count > 1 else ''}" for i in range(count)]
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names
 
     def constant(self, value: Any, name: str | None = None) -> str:
-        """Adds a constant; one of a narrow dtype is stored in it."""
+        """Adds a constant. A narrow one is stored in its dtype, and cast to float32 by a node."""
         array = np.asarray(value)
         name = name or f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(array, name))
         return self.node("Cast", name, to=TensorProto.FLOAT) if array.dtype in NARROW else name
 
     def integers(self, values: int | Sequence[int]) -> str:
-        """Adds a constant of axes, sizes or positions."""
+        """Adds an int64 constant, such as axes, sizes or positions."""
         return self.constant(np.asarray(values, np.int64))
 
     def shape(self, sizes: Sequence[Any]) -> str:
-        """A tensor of the sizes of axes, some of which may be free.
+        """Adds a tensor of sizes, some of which may be free.
 
         Raises:
-          ExportError: for a size that is computed from free ones.
+          ExportError: if a size is computed from free ones, such as `2*batch`.
         """
         if all(isinstance(size, int) for size in sizes):
             return self.integers(sizes)
@@ -87,11 +88,11 @@ class Graph:
         return self._sizes[symbol]
 
     def rounded(self, name: str, dtype: Any) -> str:
-        """A tensor with its values rounded to a dtype, if it is a narrow one."""
+        """Rounds a tensor's values to a dtype, if that is a narrow one."""
         if (narrow := NARROW.get(np.dtype(dtype))) is None:
             return name
         return self.node("Cast", self.node("Cast", name, to=narrow), to=TensorProto.FLOAT)
 
     def full(self, name: str, sizes: Sequence[Any]) -> str:
-        """A tensor with its axes of length 1 repeated, if it stands for a wider array."""
+        """Expands a thin tensor to these sizes."""
         return self.node("Expand", name, self.shape(sizes)) if name in self.thin and sizes else name

@@ -1,7 +1,7 @@
-"""Keras: a functional model of Keras's own layers in a `.keras` file, which needs no densefn to load.
+"""Exports to Keras: a `.keras` file with a functional model of Keras's own layers, which loads without densefn.
 
-What serves the outputs alone is carried over: regularizers, constraints and initializers are left behind. A layer of
-mixed precision has Keras's policy of that name, which rounds where Keras does: before bias and activation as well.
+Only what affects the outputs is exported. Regularizers, constraints and initializers are not. A layer of mixed
+precision gets Keras's policy of the same name, which also rounds the product before bias and activation.
 
 Source: `keras/src/models/functional.py` of Keras 3.15.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# Any of Keras's backends does; JAX is here.
+# Keras would choose TensorFlow by default, which may not be installed. JAX is.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import jax
@@ -35,7 +35,7 @@ def write(model: Model, path: Path) -> None:
     """Writes a model to a file.
 
     Raises:
-      ExportError: names the layer that Keras cannot express.
+      ExportError: if Keras cannot express a layer.
     """
     x = z = keras.Input(batch_shape=model.input_shape, dtype=model.dtype.name, name="x")
     if model.inputs:
@@ -50,20 +50,20 @@ def write(model: Model, path: Path) -> None:
 
 
 def read(path: Path) -> Callable[[np.ndarray], Any]:
-    """The function of rows that a file holds."""
+    """Reads a file as a function of rows."""
     model: Any = keras.models.load_model(path)
     return lambda x: jax.tree.map(lambda y: np.asarray(keras.ops.convert_to_numpy(y)), model(x))
 
 
 def _applied(layer: Layer, params: Params, x: Any, path: tuple[str, ...], layers: dict[str, Any]) -> Any:
-    """A layer's output for Keras's symbolic input `x`.
+    """Applies a layer to a symbolic tensor of Keras.
 
     Args:
       layer: the layer.
       params: its parameters.
-      x: its input.
-      path: of its parameters.
-      layers: those of Keras that were made, by name; one that is applied again shares its variables.
+      x: the symbolic input.
+      path: the path of its parameters in the model's.
+      layers: Keras's layers so far, by name. A layer that is applied twice shares its variables.
     """
     name = "_".join((type(layer).__name__.lower(), *path))
     match layer:
@@ -102,7 +102,7 @@ def _applied(layer: Layer, params: Params, x: Any, path: tuple[str, ...], layers
 
 
 def _grouped(layer: Group, params: Params, x: Any, path: tuple[str, ...], layers: dict[str, Any]) -> Any:
-    """What a group's `run` returns where its parts are those of Keras."""
+    """Calls a group's `run` with parts that apply Keras's layers."""
 
     def part(name: str, inner: Layer) -> Callable[[Any], Any]:
         return lambda x: _applied(inner, params.get(name, {}), x, (*path, name), layers)
@@ -127,7 +127,7 @@ def _place(path: tuple[str, ...]) -> str:
 
 
 def _einsum(layer: Einsum, shape: Shape, name: str) -> Any:
-    """Keras's layer of the same equation; it takes the first axis for the batch's, and has no ellipsis within."""
+    """The `EinsumDense` of the same equation, with a letter for each axis. The first axis is Keras's batch."""
     equation, axes = layer.axes(shape)
     chosen = equation.kernel if layer.bias_axes is None else layer.bias_axes
     bias_axes = "".join(axis for axis in equation.y if axis in chosen) if layer.use_bias else None
@@ -136,26 +136,30 @@ def _einsum(layer: Einsum, shape: Shape, name: str) -> Any:
 
 
 def _common(layer: Dense | Einsum, name: str) -> dict[str, Any]:
-    """The arguments that all layers of Keras have."""
+    """The arguments that `Dense` and `EinsumDense` have in common."""
     policy = next((name for name, policy in precision.NAMES.items() if policy == layer.policy), None)
     if policy is None:
-        raise ValueError("its policies have names")
+        raise ValueError(f"expected a policy that has a name there, got {layer.policy!r}")
     return {"name": name, "dtype": policy, "activation": layer.activation if _has(layer.activation) else None}
 
 
 def _has(activation: AnyActivation | None) -> bool:
-    """Whether a layer of Keras takes this activation; with glu it would announce a width that it does not have."""
+    """Whether a Keras layer has this activation with the same values and the right output shape.
+
+    With glu, `keras.layers.Dense` reports `units` as the width of its output, which is half of that. Keras's sparsemax
+    has other values.
+    """
     return activation is None or (isinstance(activation, str) and activation not in ("glu", "sparsemax"))
 
 
 def _activated(activation: AnyActivation | None, x: Any) -> Any:
-    """An activation as a layer or an operation of its own."""
+    """Applies an activation as a Keras layer, or as an operation."""
     if isinstance(activation, str) and _has(activation):
         return keras.layers.Activation(activation, dtype=x.dtype)(x)
     name = name_of(activation)
     if name is None:
         raise TypeError("a function has no name there")
     if name == "sparsemax":
-        raise ValueError("its sparsemax is another function, whose values do not sum to 1")
+        raise ValueError("its sparsemax is a different function, whose values do not sum to 1")
     arguments = activation.arguments if isinstance(activation, Activation) else ()
     return keras.activations.get(name)(x, **dict(arguments))

@@ -1,4 +1,4 @@
-"""What is exported: a layer with its parameters, as a function of rows in their own units."""
+"""The model that is exported: a layer with its parameters, as a function of rows in the units of the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from densefn.layer import Layer, Shape, is_shape
 from densefn.param import name_of
 
 _LOST = 2**-10
-"""Of a standard deviation: what the roundings of a program's numbers may take from a column or target."""
+"""The largest spacing of a dtype's numbers around a column's mean, in standard deviations of the column."""
 
 
 class ExportError(ValueError):
@@ -29,7 +29,7 @@ class Affine:
     Attributes:
       mean: `[n]`.
       scale: `[n]`.
-      names: of the entries, for messages; without them, their numbers stand there.
+      names: the names of the entries, for messages. If empty, messages have their indices.
     """
 
     mean: Sequence[float]
@@ -41,17 +41,17 @@ class Affine:
         return np.asarray(self.mean, dtype), np.asarray(self.scale, dtype)
 
     def check(self, size: int | None, what: str) -> None:
-        """Checks that both have as many numbers as an axis has entries.
+        """Checks that mean and scale have one number for each entry of an axis.
 
         Raises:
-          ExportError: if they have not.
+          ExportError: if they do not.
         """
         if {len(self.mean), len(self.scale)} != {size}:
             counts = f"{len(self.mean)} and {len(self.scale)}"
             raise ExportError(f"expected a mean and a scale for each of the {size} {what}, got {counts}")
 
     def spacing(self, dtype: DTypeLike) -> np.ndarray:
-        """How far apart numbers of a dtype are at the mean, in scales `[n]`; infinite where it has no such numbers."""
+        """The spacing of a dtype's numbers at the mean, divided by the scale, `[n]`; infinite beyond its range."""
         mean, scale = self.arrays(np.float64)
         limits = np.finfo(dtype)
         is_held = (np.abs(mean) <= limits.max) & (scale >= limits.tiny) & (scale <= limits.max)
@@ -59,24 +59,24 @@ class Affine:
             return np.where(is_held, limits.eps * np.abs(mean) / scale, np.inf)
 
     def check_spacing(self, dtype: DTypeLike, what: str) -> None:
-        """Checks that a dtype tells the numbers of each entry apart.
+        """Checks that a dtype resolves each entry to a thousandth of its scale.
 
         Raises:
-          ExportError: names the entry whose numbers lose more than a thousandth of their scale.
+          ExportError: if it does not, with the name of the entry.
         """
         spacing = self.spacing(dtype)
         if spacing.max(initial=0) > _LOST:
             worst = int(spacing.argmax())
             name, mean, scale = repr(self.names[worst]) if self.names else worst, self.mean[worst], self.scale[worst]
             raise ExportError(
-                f"{what} {name}: {np.dtype(dtype)}, which the file takes, cannot tell numbers apart with a mean of "
-                f"{mean:.6g} and a standard deviation of {scale:.3g}; write them in the data as the distance from "
-                f"{mean:.3g}, or in another unit, and train anew; --format safetensors keeps float64"
+                f"{what} {name}: {np.dtype(dtype)}, the dtype of the file's input, cannot tell numbers apart with a "
+                f"mean of {mean:.6g} and a standard deviation of {scale:.3g}; subtract {mean:.3g} from them in the "
+                "data, or change their unit, and train again; --format safetensors keeps float64"
             )
 
 
 def named(outputs: Any) -> Any:
-    """One array as it is; those of any other tree by their paths, as a dict.
+    """A single array as it is; the arrays of a tree as a dict from their paths.
 
     >>> named({"policy": (1.0, 2.0), "value": 3.0})
     {'policy/0': 1.0, 'policy/1': 2.0, 'value': 3.0}
@@ -89,17 +89,17 @@ def named(outputs: Any) -> Any:
 class Model:
     """The function `x -> outputs.scale * layer((x - inputs.mean) / inputs.scale) + outputs.mean`.
 
-    The outputs of a layer with several are a dict from their paths to arrays.
+    For a layer with several outputs, its value is a dict from their paths to arrays.
 
     Attributes:
       layer: the layer.
       params: its parameters.
-      input_shape: of its input; an axis that is None has any size.
-      inputs: what was taken from the inputs in training; None for nothing.
-      outputs: what the outputs are to be given back; None for nothing.
+      input_shape: the shape of its input; None for an axis of any size.
+      inputs: the mean and scale by which training standardized the inputs; None if it did not.
+      outputs: the mean and scale by which training standardized the targets; None if it did not.
 
     Raises:
-      ExportError: if mean and scale do not fit the shape.
+      ExportError: if a mean or scale does not fit the shapes of the layer.
     """
 
     layer: Layer
@@ -119,25 +119,26 @@ class Model:
 
     @property
     def dtype(self) -> np.dtype:
-        """The dtype of rows and results: float64 for a model with such parameters, float32 for all others."""
+        """The dtype of inputs and outputs: float64 if a parameter is float64, else float32."""
         wide = any(w.dtype == np.float64 for w in jax.tree.leaves(self.params))
         return np.dtype(np.float64 if wide else np.float32)
 
     @property
     def axes(self) -> tuple[int | str, ...]:
-        """The shape of the input, with a name for each axis of any size, the first of which is the batch's."""
+        """The input's shape, with names for the axes of any size: `"batch"` for the first, then `"n1"`, `"n2"`."""
         free = [axis for axis, size in enumerate(self.input_shape) if size is None]
         names = {axis: f"n{i}" if i else "batch" for i, axis in enumerate(free)}
         return tuple(names[axis] if size is None else size for axis, size in enumerate(self.input_shape))
 
     @property
     def symbolic(self) -> jax.ShapeDtypeStruct:
-        """An input whose free axes have symbols for sizes."""
+        """An abstract input, with a symbol for the size of each free axis."""
         sizes = ", ".join(map(str, self.axes))
         return jax.ShapeDtypeStruct(jax.export.symbolic_shape(f"({sizes},)"), self.dtype)
 
     def apply(self, params: Any, x: Array) -> Any:
-        """The function, of rows in their own units, `[..., features]`, in `dtype`: an array, or a dict of several."""
+        """Applies the function to rows `[..., features]` of `dtype`. Returns an array, or a dict of several arrays."""
+        # Broadcast explicitly, so that a user may forbid implicit rank promotion (jax_numpy_rank_promotion).
         z = x
         if self.inputs:
             mean, scale = (jnp.broadcast_to(a, x.shape) for a in self.inputs.arrays(x.dtype))
@@ -149,7 +150,7 @@ class Model:
         return y
 
     def predict(self, x: np.ndarray) -> Any:
-        """As `apply`, in NumPy: means and scales in float64, the layer as it computes."""
+        """Like `apply`, for NumPy arrays: it standardizes and converts units in float64."""
         mean, scale = self.inputs.arrays(np.float64) if self.inputs else (0, 1)
         y = named(self._layer(self.params, ((x - mean) / scale).astype(self.dtype)))
         y = jax.tree.map(lambda y: np.asarray(y).astype(self.dtype), y)
@@ -163,7 +164,7 @@ class Model:
         return jax.jit(self.layer.apply)
 
     def example(self, batch: int) -> np.ndarray:
-        """Rows of float64 such as training sees them: each feature normal, with its mean and its scale."""
+        """Random float64 rows, with the mean and scale of the inputs."""
         free = dict.fromkeys(self.axes, 3) | {"batch": batch}
         shape = tuple(free[size] if isinstance(size, str) else size for size in self.axes)
         x = np.random.default_rng(batch).standard_normal(shape)

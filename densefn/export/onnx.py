@@ -1,8 +1,7 @@
-"""ONNX: the operations that JAX traces, as a graph of ONNX's operators, for onnxruntime and others.
+"""Exports to ONNX: the primitives that JAX traces become ONNX operators, for onnxruntime and other runtimes.
 
-Parameters are constants under their paths, `0/kernel`. The output is `y`; several outputs have their paths for names.
-All that is known of a model are the primitives of which it is made, so a layer or a function of the user's goes along
-if ONNX has operators for its primitives.
+A parameter is a constant whose name is its path, such as `0/kernel`. The input is `x` and the output `y`. Several
+outputs are named by their paths. A user's layer or function is exported if ONNX has operators for its primitives.
 
 Source: https://onnx.ai/onnx
 """
@@ -23,7 +22,7 @@ from densefn.export.model import ExportError, Model
 from densefn.export.program import run
 from densefn.param import name_of
 
-# The oldest operators that will do, and the file format of their time: runtimes since 2023 take both.
+# The oldest opset with the operators used here, and the file format of its release: runtimes since 2023 read both.
 _OPSET, _FORMAT = 18, 8
 
 
@@ -31,7 +30,7 @@ def write(model: Model, path: Path) -> None:
     """Writes a model to a file.
 
     Raises:
-      ExportError: names the operation for which ONNX has none, or the output whose name another tensor has.
+      ExportError: if a primitive has no operator in ONNX, or an output has the name of another tensor.
     """
     traced = jax.jit(model.apply).trace(model.params, model.symbolic)
     graph = Graph({name: axis for axis, name in enumerate(model.axes) if isinstance(name, str)}, "x")
@@ -40,7 +39,8 @@ def write(model: Model, path: Path) -> None:
     shapes = {name_of(path) or "y": y.shape for path, y in jax.tree_util.tree_leaves_with_path(traced.out_info)}
     computed = run(graph, traced.jaxpr, [*names, "x"], [True] * len(shapes))
     if taken := {"x", *names, *(made for node in graph.nodes for made in node.output)} & set(shapes):
-        raise ExportError(f"ONNX: expected outputs with names of their own, got {taken.pop()!r}")
+        raise ExportError(f"ONNX: expected outputs with names that no other tensor has, got {taken.pop()!r}")
+    # An output is a copy under its own name: the same tensor may be two outputs, or a parameter.
     for last, (name, shape) in zip(computed, shapes.items(), strict=True):
         graph.nodes.append(helper.make_node("Identity", [graph.full(last, shape)], [name]))
     x = helper.make_tensor_value_info("x", element_type(model.dtype), model.axes)
@@ -62,7 +62,7 @@ def write(model: Model, path: Path) -> None:
 
 
 def read(path: Path) -> Callable[[np.ndarray], Any]:
-    """The function of rows that a file holds."""
+    """Reads a file as a function of rows."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [y.name for y in session.get_outputs()]
 

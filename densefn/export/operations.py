@@ -1,7 +1,7 @@
-"""JAX's primitives as operators of ONNX.
+"""The ONNX operators for JAX's primitives.
 
-Most are one operator, of the same meaning and of tensors whose axes of length 1 ONNX repeats by itself; the others are
-functions here, of the graph, the equation in which JAX applies the primitive, and the names of its tensors.
+Most primitives are one operator. Each of the others has a function here, whose arguments are the graph, JAX's equation
+and the names of the input tensors. It adds nodes to the graph and returns the names of the output tensors.
 """
 
 import string
@@ -18,7 +18,7 @@ from densefn.export.model import ExportError
 
 
 def array(v: Any) -> Any:
-    """What is known of the array of a variable: its `shape` and `dtype`."""
+    """The abstract array of a variable, with its `shape` and `dtype`."""
     return v.aval
 
 
@@ -27,7 +27,7 @@ def _operator(name: str) -> Callable[..., str]:
 
 
 def _one(graph: Graph, eqn: JaxprEqn) -> str:
-    """The number 1 in the dtype of an equation's operand."""
+    """Adds the number 1 in the dtype of an equation's operand."""
     dtype = array(eqn.invars[0]).dtype
     return graph.constant(np.ones((), np.float32 if dtype in NARROW else dtype))
 
@@ -53,14 +53,14 @@ def _rsqrt(graph: Graph, eqn: JaxprEqn, x: str) -> str:
 
 
 def _expm1(graph: Graph, eqn: JaxprEqn, x: str) -> str:
-    """`tanh(x / 2) (exp(x) + 1)`, which keeps the digits of a small `x`."""
+    """`exp(x) - 1` as `tanh(x / 2) * (exp(x) + 1)`, which does not cancel for a small `x`."""
     one = _one(graph, eqn)
     half = graph.node("Div", x, graph.node("Add", one, one))
     return graph.node("Mul", graph.node("Tanh", half), graph.node("Add", graph.node("Exp", x), one))
 
 
 def _log1p(graph: Graph, eqn: JaxprEqn, x: str) -> str:
-    """`x log(w) / (w - 1)` with `w = 1 + x` as it is rounded, which keeps the digits of a small `x`.
+    """`log(1 + x)` as `x log(w) / (w - 1)` with the rounded `w = 1 + x`, which does not cancel for a small `x`.
 
     Reference: Goldberg, "What Every Computer Scientist Should Know About Floating-Point Arithmetic", 1991, theorem 4.
     """
@@ -68,11 +68,12 @@ def _log1p(graph: Graph, eqn: JaxprEqn, x: str) -> str:
     w = graph.node("Add", x, one)
     log = graph.node("Log", w)
     near = graph.node("Div", graph.node("Mul", x, log), graph.node("Sub", w, one))
-    near = graph.node("Where", graph.node("Equal", w, one), x, near)
-    return graph.node("Where", graph.node("Equal", w, x), log, near)
+    near = graph.node("Where", graph.node("Equal", w, one), x, near)  # 0 / 0 where 1 + x rounds to 1
+    return graph.node("Where", graph.node("Equal", w, x), log, near)  # inf / inf where x is infinite
 
 
 def _erfc(graph: Graph, eqn: JaxprEqn, x: str) -> str:
+    # ONNX has no erfc. Its relative error grows with x, but its absolute error stays a rounding of 1.
     return graph.node("Sub", _one(graph, eqn), graph.node("Erf", x))
 
 
@@ -87,7 +88,7 @@ def _convert_element_type(graph: Graph, eqn: JaxprEqn, x: str) -> str:
     return x if before == after else graph.node("Cast", x, to=after)
 
 
-# Of tensors whose axes of length 1 are repeated to fit: what is computed of thin ones stands for the same wider array.
+# ONNX broadcasts the tensors of these operators, so thin ones need not be expanded, and their result is thin.
 ELEMENTWISE: dict[str, Callable[..., str]] = {
     "abs": _operator("Abs"),
     "add": _operator("Add"),
@@ -138,11 +139,12 @@ def _broadcast_in_dim(graph: Graph, eqn: JaxprEqn, x: str, *_: str) -> str:
     sizes, kept = eqn.params["shape"], eqn.params["broadcast_dimensions"]
     new = [axis for axis in range(len(sizes)) if axis not in kept]
     x = graph.node("Unsqueeze", x, graph.integers(new)) if new else x
-    graph.thin.add(x)
+    graph.thin.add(x)  # not expanded yet: most operators broadcast it, and need no copy of the wide array
     return x
 
 
 def _reshape(graph: Graph, eqn: JaxprEqn, x: str, *_: str) -> str:
+    # By default a size of 0 means the size of the input's axis.
     return graph.node("Reshape", x, graph.shape(eqn.params["new_sizes"]), allowzero=1)
 
 
@@ -171,10 +173,11 @@ def _slice(graph: Graph, eqn: JaxprEqn, x: str) -> str:
 
 
 def _gather(graph: Graph, eqn: JaxprEqn, x: str, start: str) -> str:
-    """One window of an array, which is how JAX writes `x[..., 0]` where a size is free."""
+    """A gather of one window, to which JAX lowers `x[..., 0]` if a size is free."""
     dimensions, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
+    # The other modes define what an index out of bounds gives, where Slice does something else.
     if array(eqn.invars[1]).ndim != 1 or eqn.params["mode"] != GatherScatterMode.PROMISE_IN_BOUNDS:
-        raise ExportError("ONNX: expected an index of plain numbers, such as x[..., 0], got one of arrays")
+        raise ExportError("ONNX: expected an index of numbers, such as x[..., 0], got an index of arrays")
     axes = dimensions.start_index_map
     start = graph.node("Cast", start, to=TensorProto.INT64)
     limit = graph.node("Add", start, graph.shape([sizes[axis] for axis in axes]))
@@ -194,22 +197,23 @@ def _cumsum(graph: Graph, eqn: JaxprEqn, x: str) -> str:
 
 def _sort(graph: Graph, eqn: JaxprEqn, *xs: str) -> str:
     if len(xs) != 1:
-        raise ExportError("ONNX: expected a sort of one array, got one of several by the keys of the first")
+        raise ExportError("ONNX: expected a sort of one array, got a sort of several arrays by the first")
     axis = eqn.params["dimension"]
     size = graph.shape([array(eqn.outvars[0]).shape[axis]])
+    # ONNX has no operator for a sort: the n smallest of n entries, in order, are the sorted array.
     return graph.several(2, "TopK", xs[0], size, axis=axis, largest=0, sorted=1)[0]
 
 
 def _iota(graph: Graph, eqn: JaxprEqn, *_: str) -> str:
     shape, axis = eqn.params["shape"], eqn.params["dimension"]
     if not all(isinstance(size, int) for size in shape):
-        raise ExportError(f"ONNX: expected positions along axes of known sizes, got {shape}")
+        raise ExportError(f"ONNX: expected iota with known sizes, got {shape}")
     spread = [size if i == axis else 1 for i, size in enumerate(shape)]
     return graph.constant(np.broadcast_to(np.arange(shape[axis]).reshape(spread), shape).astype(eqn.params["dtype"]))
 
 
 def _dot_general(graph: Graph, eqn: JaxprEqn, x: str, w: str) -> str:
-    """A product of matrices, or the equation that has a letter for each axis."""
+    """A MatMul if x's last axis meets the first of a matrix, else an Einsum with a letter for each axis."""
     (x_sum, w_sum), (x_batch, w_batch) = eqn.params["dimension_numbers"]
     x_rank, w_rank = (array(v).ndim for v in eqn.invars)
     if (tuple(x_sum), tuple(w_sum), tuple(x_batch), w_rank) == ((x_rank - 1,), (0,), (), 2):
@@ -224,7 +228,7 @@ def _dot_general(graph: Graph, eqn: JaxprEqn, x: str, w: str) -> str:
     return graph.node("Einsum", x, w, equation=f"{''.join(of_x)},{''.join(of_w)}->{''.join(batch + free)}")
 
 
-# Of tensors as wide as their arrays.
+# These operators do not broadcast, so thin tensors are expanded first.
 OTHERS: dict[str, Callable[..., str | Sequence[str]]] = {
     "broadcast_in_dim": _broadcast_in_dim,
     "concatenate": _concatenate,

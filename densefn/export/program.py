@@ -1,7 +1,7 @@
-"""A program that JAX has traced, as nodes of a graph of ONNX.
+"""Adds a program that JAX traced to an ONNX graph.
 
-Calls of other programs are written out where they stand, and the repetitions of a scan one after the other. What the
-wanted outputs do not depend on is left out: the penalties of a layer.
+Called programs are inlined and scans are unrolled. Equations on which no wanted output depends, such as those of a
+layer's penalty, are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from densefn.export.graph import Graph
 from densefn.export.model import ExportError
 from densefn.export.operations import ELEMENTWISE, OTHERS, array
 
-# The primitives that call a program, and the parameter that has it.
+# The primitives that call a program, and the name of the parameter that holds it.
 _CALLS = {
     "closed_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
@@ -25,19 +25,19 @@ _CALLS = {
 
 
 def run(graph: Graph, program: ClosedJaxpr, inputs: Sequence[str], wanted: Sequence[bool]) -> list[str]:
-    """Adds what a program computes to a graph.
+    """Adds a program's equations to a graph.
 
     Args:
-      graph: to which it is added.
+      graph: the graph.
       program: the program.
-      inputs: the tensors of its inputs.
-      wanted: for each of its outputs, whether it is needed.
+      inputs: the names of the tensors for its inputs.
+      wanted: whether each of its outputs is needed.
 
     Returns:
-      The tensors of its outputs; "" for one that is not wanted.
+      The names of the tensors for its outputs; "" for an output that is not wanted.
 
     Raises:
-      ExportError: names a primitive for which there is no operator.
+      ExportError: if a primitive has no operator in ONNX.
     """
     jaxpr = program.jaxpr
     tensors: dict[Any, str] = dict(zip(jaxpr.invars, inputs, strict=True))
@@ -52,7 +52,7 @@ def run(graph: Graph, program: ClosedJaxpr, inputs: Sequence[str], wanted: Seque
 
 
 def _needed(jaxpr: Jaxpr, wanted: Sequence[bool]) -> Iterator[tuple[JaxprEqn, list[bool]]]:
-    """The equations on which the wanted outputs depend, each with which of its own outputs are needed."""
+    """The equations on which the wanted outputs depend, each with a flag for each of its outputs that is needed."""
     needed = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not isinstance(v, Literal)}
     kept = []
     for eqn in reversed(jaxpr.eqns):
@@ -70,7 +70,7 @@ def _literal(graph: Graph, literal: Literal) -> str:
 
 
 def _applied(graph: Graph, eqn: JaxprEqn, xs: list[str], used: list[bool]) -> Sequence[str]:
-    """The tensors of an equation's outputs."""
+    """Adds an equation to the graph. Returns the tensors of its outputs."""
     name = eqn.primitive.name
     if name in _CALLS:
         return run(graph, _closed(eqn.params[_CALLS[name]]), xs, used)
@@ -84,7 +84,7 @@ def _applied(graph: Graph, eqn: JaxprEqn, xs: list[str], used: list[bool]) -> Se
     if name in OTHERS:
         made = OTHERS[name](graph, eqn, *(graph.full(x, array(v).shape) for x, v in zip(xs, eqn.invars, strict=True)))
         return [made] if isinstance(made, str) else made
-    raise ExportError(f"ONNX: expected operations that have an operator there, got JAX's {name!r}")
+    raise ExportError(f"ONNX: expected primitives that have an operator in ONNX, got JAX's {name!r}")
 
 
 def _closed(program: ClosedJaxpr | Jaxpr) -> ClosedJaxpr:
@@ -92,18 +92,19 @@ def _closed(program: ClosedJaxpr | Jaxpr) -> ClosedJaxpr:
 
 
 def _scanned(graph: Graph, eqn: JaxprEqn, xs: list[str], used: list[bool]) -> Sequence[str]:
-    """The carry after all repetitions of a scan.
+    """Unrolls a scan. Returns its last carry.
 
-    Its inputs are constants, the first carry and arrays of which each repetition takes a slice, its outputs the last
-    carry and arrays to which each gives one. Those with slices have an axis more than in the body.
+    The inputs of a scan are constants, the first carry, and arrays of which each step takes a slice. Its outputs are
+    the last carry, and arrays of which each step gives a slice. Outside the body, sliced arrays have one more axis.
     """
     body, length = _closed(eqn.params["jaxpr"]), eqn.params["length"]
     sliced = sum(_axes(v) > _axes(w) for v, w in zip(eqn.invars, body.jaxpr.invars, strict=True))
     kept = [_axes(v) == _axes(w) for v, w in zip(eqn.outvars, body.jaxpr.outvars, strict=True)]
     if any(use and not keep for use, keep in zip(used, kept, strict=True)):
-        raise ExportError("ONNX: expected a scan of which the carry alone is used, got one with stacked outputs")
+        raise ExportError("ONNX: expected a scan whose carry is used, got one whose stacked outputs are used")
     first, last = len(xs) - sliced - sum(kept), len(xs) - sliced
     constants, carry, slices = xs[:first], xs[first:last], [_unstacked(graph, x, length) for x in xs[last:]]
+    # A scan in reverse takes the last slice first.
     for i in reversed(range(length)) if eqn.params["reverse"] else range(length):
         done = run(graph, body, [*constants, *carry, *(each[i] for each in slices)], kept)
         carry = done[: len(carry)]

@@ -1,8 +1,8 @@
-"""safetensors: the parameters under their paths, `0/kernel`, each in its dtype; the layer is in the metadata.
+"""Exports to safetensors: each parameter is a tensor whose name is its path, such as `0/kernel`, in its dtype.
 
-The file holds no program: `densefn.from_dict(json.loads(metadata["layer"]))` is the layer. Means and scales of inputs
-and outputs are tensors of their own, `inputs/mean`, `inputs/scale`, `outputs/mean` and `outputs/scale`, of float64.
-Without them it is the file of a model, which `densefn.load` reads.
+The metadata describes the layer, which is `densefn.from_dict(json.loads(metadata["layer"]))`. The file holds no
+program. The float64 tensors `inputs/mean`, `inputs/scale`, `outputs/mean` and `outputs/scale` hold means and scales.
+`densefn.load` reads a file without them.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def write(model: Model, path: Path) -> None:
     """Writes a model to a file.
 
     Raises:
-      ExportError: names a layer that cannot be written down.
+      ExportError: if a layer cannot be described as plain data.
     """
     try:
         description = {"layer": to_dict(model.layer), "input_shape": list(model.input_shape)}
@@ -39,7 +39,7 @@ def write(model: Model, path: Path) -> None:
 
 
 def read(path: Path) -> Callable[[np.ndarray], Any]:
-    """The function of rows that a file holds, with the layer of its metadata."""
+    """Reads a file as a function of rows, with the layer that its metadata describes."""
     with _disk.open_file(path) as file:
         held = _safetensors.Reader(file)
         tensors = {name: held.array(name) for name in held.names}

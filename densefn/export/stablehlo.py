@@ -1,6 +1,6 @@
-"""StableHLO: the program and its parameters as `jax.export` serializes them, for every platform of JAX.
+"""Exports to StableHLO: `jax.export` serializes the program with its parameters, for all platforms of JAX.
 
-Sizes that are free are at least 1: `jax.export` takes no empty batch.
+A free size is at least 1, because `jax.export` does not accept empty batches.
 
 Source: https://docs.jax.dev/en/latest/export/export.html
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flatbuffers  # noqa: F401  # jax.export serializes with it, and has no name for it where it is missing
+import flatbuffers  # noqa: F401  # jax.export needs it, and its own error does not name the package
 import jax
 import jax.export
 import numpy as np
@@ -26,6 +26,6 @@ def write(model: Model, path: Path) -> None:
 
 
 def read(path: Path) -> Callable[[np.ndarray], Any]:
-    """The function of rows that a file holds."""
+    """Reads a file as a function of rows."""
     exported = jax.export.deserialize(bytearray(path.read_bytes()))
     return lambda x: jax.tree.map(np.asarray, exported.call(x))

@@ -64,7 +64,7 @@ def test_an_output_with_the_name_of_another_tensor_is_refused():
         def run(self, parts, x):
             return {"x": parts.critic(parts.actor(parts.torso(x)))}
 
-    with pytest.raises(ExportError, match="expected outputs with names of their own, got 'x'"):
+    with pytest.raises(ExportError, match="expected outputs with names that no other tensor has, got 'x'"):
         export(model(Named(Dense(4), Dense(3), Dense(1)), (None, 4)), "onnx")
     with pytest.raises(ExportError, match="no mean and scale for a model with several outputs"):
         model(GROUP, (None, 4), outputs=Affine((0,), (1,)))
@@ -103,7 +103,11 @@ def wrong_width(made):
     return dataclasses.replace(made, layer=made.layer.layers[0], params=made.params["0"], outputs=None)
 
 
-@pytest.mark.parametrize("wrong", [wrong_kernel, wrong_activation, wrong_units, wrong_width])
+def not_a_number(made):
+    return dataclasses.replace(made, params={**made.params, "1": {**made.params["1"], "bias": jnp.full(3, jnp.nan)}})
+
+
+@pytest.mark.parametrize("wrong", [wrong_kernel, wrong_activation, wrong_units, wrong_width, not_a_number])
 def test_a_wrong_export_is_an_error(wrong, monkeypatch):
     write = onnx.write
     monkeypatch.setattr(onnx, "write", lambda made, path: write(wrong(made), path))
