@@ -12,7 +12,7 @@ from densefn._fans import Fans
 from densefn.initializers.initializer import Initializer, Shape
 from densefn.precision import accumulator
 
-# The standard deviation of a unit normal cut off at -2 and 2.
+# The standard deviation of N(0, 1) truncated to [-2, 2]: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
 TRUNCATED_STDDEV = 0.87962566103423978
 
 _Finite = Annotated[float, _checks.number()]
@@ -87,11 +87,11 @@ class RandomNormal(Initializer):
         return (drawn * self.stddev + self.mean).astype(dtype)
 
     def formula(self, fans: Fans) -> str:
-        return f"N({self.mean:g}, s^2): standard deviation s = {self.stddev:.4g}"
+        return f"N({self.mean:g}, {self.stddev:.4g}^2): standard deviation {self.stddev:.4g}"
 
 
 class TruncatedNormal(Initializer):
-    """N(mean, stddev^2) cut off at two `stddev` from the mean, which leaves a standard deviation of 0.88 `stddev`.
+    """N(mean, stddev^2) truncated to two `stddev` on either side of the mean. Its standard deviation is 0.88 `stddev`.
 
     Args:
       mean: a number.
@@ -111,8 +111,9 @@ class TruncatedNormal(Initializer):
         return (drawn * self.stddev + self.mean).astype(dtype)
 
     def formula(self, fans: Fans) -> str:
-        bound, left = 2 * self.stddev, TRUNCATED_STDDEV * self.stddev
-        return f"normal around {self.mean:g}, cut off {bound:.4g} from it: standard deviation {left:.4g}"
+        bounds = f"[{self.mean - 2 * self.stddev:.4g}, {self.mean + 2 * self.stddev:.4g}]"
+        deviation = TRUNCATED_STDDEV * self.stddev
+        return f"N({self.mean:g}, {self.stddev:.4g}^2) truncated to {bounds}: standard deviation {deviation:.4g}"
 
 
 class RandomUniform(Initializer):

@@ -3,7 +3,7 @@
 With `fan_in` and `fan_out` a variance-scaling initializer draws with variance `scale / fan`:
 
     uniform: U(-limit, limit), limit = sqrt(3 scale / fan)
-    normal:  N(0, sigma^2) cut off at two sigma, and widened so that the result has variance scale / fan
+    normal:  N(0, sigma^2) truncated to [-2 sigma, 2 sigma], with the sigma that gives it the variance scale / fan
 """
 
 import math
@@ -139,7 +139,7 @@ class UniformFanIn(ByFans):
 
 
 class TruncatedFanIn(ByFans):
-    """N(0, sigma^2) cut off at two sigma, with sigma = 1 / sqrt(fan_in): the default of Haiku's Linear for kernels.
+    """N(0, sigma^2) truncated at two sigma, with sigma = 1 / sqrt(fan_in): the default of Haiku's Linear for kernels.
 
     The standard deviation that is left is 0.88 sigma; `LecunNormal` makes up for it.
 
