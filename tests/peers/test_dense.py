@@ -1,5 +1,6 @@
-"""Dense beside Keras's own, on 300 random configurations, and its configs in and out."""
+"""Dense beside Keras's own, on cases in which any two arguments meet, and its configs in and out."""
 
+import functools
 import json
 
 import jax
@@ -32,6 +33,7 @@ from densefn.initializers import (
     RandomNormal,
     VarianceScaling,
 )
+from tests.peers.cover import cover, pairs, possible_pairs
 
 # Left out: what needs arguments or an even width, and what is a departure (tests/test_departures.py).
 ACTIVATIONS = [None, *(name for name in activations.NAMES if name not in {"glu", "sparsemax", "threshold"})]
@@ -60,27 +62,48 @@ UNITS = [1, 3, 4]
 SHAPES = [(4, 5), (1, 5), (2, 3, 5), (3, 2, 1, 2)]
 
 
-def random_pair(rng):
-    """A layer here and one there, with the same arguments, each chosen at random."""
-    use_bias = bool(rng.integers(4))
-    activation = ACTIVATIONS[rng.integers(len(ACTIVATIONS))]
-    choices = {
-        "kernel_initializer": KERNEL_INITIALIZERS,
-        "bias_initializer": INITIALIZERS,
-        "kernel_regularizer": KERNEL_REGULARIZERS,
-        "activity_regularizer": REGULARIZERS,
-        "kernel_constraint": CONSTRAINTS,
-    }
-    if use_bias:
-        choices |= {"bias_regularizer": REGULARIZERS, "bias_constraint": CONSTRAINTS}
-    chosen = {name: pairs[rng.integers(len(pairs))] for name, pairs in choices.items()}
-    units = int(rng.choice(UNITS))
-    # Keras's projection of one row on itself is NaN; one column has no pairs there.
-    if units == 1 and isinstance(chosen["kernel_regularizer"][0], OrthogonalRegularizer):
-        units = 2
-    ours = Dense(units, activation, use_bias=use_bias, **{name: pair[0] for name, pair in chosen.items()})
-    theirs = kl.Dense(units, activation, use_bias=use_bias, **{name: pair[1] for name, pair in chosen.items()})
-    return ours, theirs
+CHOICES = {
+    "activation": ACTIVATIONS,
+    "kernel_initializer": KERNEL_INITIALIZERS,
+    "kernel_regularizer": KERNEL_REGULARIZERS,
+    "kernel_constraint": CONSTRAINTS,
+    "activity_regularizer": REGULARIZERS,
+    "use_bias": [True, False],
+    "bias_initializer": INITIALIZERS,
+    "bias_regularizer": REGULARIZERS,
+    "bias_constraint": CONSTRAINTS,
+    "shape": SHAPES,
+    "units": UNITS,
+}
+COUNTS = {name: len(choices) for name, choices in CHOICES.items()}
+
+
+def possible(case):
+    """Keras's projection of one row on itself is NaN: one column has no pairs there. Without a bias it has no terms."""
+    one = case.get("units") == UNITS.index(1)
+    orthogonal = case.get("kernel_regularizer") == len(KERNEL_REGULARIZERS) - 1
+    biased = case.get("use_bias", 0) == 0
+    return not (one and orthogonal) and (biased or not case.keys() & {"bias_regularizer", "bias_constraint"})
+
+
+CASES = cover(COUNTS, possible)
+TOGETHER = 6  # cases in a program
+
+
+def test_all_pairs_of_choices_are_in_a_case():
+    assert isinstance(KERNEL_REGULARIZERS[-1][0], OrthogonalRegularizer)
+    assert possible_pairs(COUNTS, possible) == set().union(*map(pairs, CASES))
+    assert len(CASES) < 240
+
+
+def pair(case):
+    """A layer here and one there with the same arguments, and the shape of their input."""
+    chosen = {name: CHOICES[name][index] for name, index in case.items()}
+    shape = chosen.pop("shape")
+    ours, theirs = (
+        {name: value[side] if isinstance(value, tuple) else value for name, value in chosen.items()} for side in (0, 1)
+    )
+    return Dense(**ours), kl.Dense(**theirs), shape
 
 
 def equal(ours, theirs):
@@ -90,29 +113,20 @@ def equal(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6 * max(1, np.abs(theirs).max(initial=0)))
 
 
-@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1 of a tensor")  # of one unit
-@pytest.mark.parametrize("seed", range(300))
-def test_values_shapes_penalties_gradients_and_projections_are_keras_s(seed, key):
-    rng = np.random.default_rng(seed)
-    ours, theirs = random_pair(rng)
-    x = jnp.asarray(rng.normal(size=SHAPES[seed % len(SHAPES)]), jnp.float32)
-    params = ours.init(key, x.shape)
-    theirs.build(x.shape)
+def prepared(number):
+    """A case's layers, arguments of both, and what both compute: values, penalties, gradients and projections."""
+    ours, theirs, shape = pair(CASES[number])
+    theirs.build(shape)
     weights = dict(zip(("kernel", "bias"), theirs.trainable_variables, strict=False))
-    assert params.keys() == weights.keys()
-    for name, weight in weights.items():  # ones, constants, or drawn from the same seed
-        np.testing.assert_array_equal(params[name], weight.value)
-    assert theirs.count_params() == sum(w.size for w in params.values())
-    assert theirs.compute_output_shape((None, *x.shape[1:])) == ours.output_shape((None, *x.shape[1:]))
-
-    params = {name: jnp.asarray(rng.normal(size=w.shape), jnp.float32) for name, w in params.items()}
+    rng = np.random.default_rng(number)
+    params = {name: rng.normal(size=weight.shape).astype(np.float32) for name, weight in weights.items()}
+    x = rng.normal(size=shape).astype(np.float32)
+    scale = rng.normal(size=ours.output_shape(shape)).astype(np.float32)
 
     def keras_s(params, x):
         mapping = [(weight, params[name]) for name, weight in weights.items()]
         with keras.StatelessScope(mapping, collect_losses=True):
             return theirs(x), sum(theirs.losses)
-
-    scale = jnp.asarray(rng.normal(size=ours.output_shape(x.shape)), jnp.float32)
 
     def computed(forward):
         def objective(params, x):
@@ -124,17 +138,38 @@ def test_values_shapes_penalties_gradients_and_projections_are_keras_s(seed, key
     def projected(params):
         return {name: w.constraint(params[name]) if w.constraint else params[name] for name, w in weights.items()}
 
-    @jax.jit
     def both(params, x):
         here, there = computed(ours.forward)(params, x), computed(keras_s)(params, x)
         return (here, ours.project(params)), (there, projected(params))
 
-    jax.tree.map(equal, *both(params, x))
+    return (ours, theirs, weights, shape), (params, x), both
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_a_random_layer_s_config_makes_it_here_and_there(seed):
-    ours, theirs = random_pair(np.random.default_rng(seed))
+@functools.cache
+def computed_together(batch):
+    """Layers, and what they compute, of some cases: one program for all takes less time than one for each."""
+    made = [prepared(number) for number in range(batch, min(batch + TOGETHER, len(CASES)))]
+    program = jax.jit(lambda given: [both(*arguments) for (_, _, both), arguments in zip(made, given, strict=True)])
+    return [layers for layers, _, _ in made], program([arguments for _, arguments, _ in made])
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1 of a tensor")  # of one unit
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_values_shapes_penalties_gradients_and_projections_are_keras_s(number, key):
+    layers, results = computed_together(number - number % TOGETHER)
+    ours, theirs, weights, shape = layers[number % TOGETHER]
+    params = ours.init(key, shape)
+    assert params.keys() == weights.keys()
+    for name, weight in weights.items():  # ones, constants, or drawn from the same seed
+        np.testing.assert_array_equal(params[name], weight.value)
+    assert theirs.count_params() == sum(w.size for w in params.values())
+    assert theirs.compute_output_shape((None, *shape[1:])) == ours.output_shape((None, *shape[1:]))
+    jax.tree.map(equal, *results[number % TOGETHER])
+
+
+@pytest.mark.parametrize("number", range(0, len(CASES), 4))
+def test_a_layer_s_config_makes_it_here_and_there(number):
+    ours, theirs, _ = pair(CASES[number])
     config = json.loads(json.dumps(theirs.get_config()))
     read = Dense.from_keras_config(config)
     back = kl.Dense.from_config(json.loads(json.dumps(read.to_keras_config())))
