@@ -1,12 +1,12 @@
-"""Trainings, from a config: in a folder with `fit`, or as a pure function with `make_train`.
+"""Trains models from configs: `fit` writes the folder of a run, `make_train` makes a pure function.
 
     load_config  reads a config from a TOML file
-    prepare      loads the data of a config, and checks that all goes together: a plan
-    fit          trains, and leaves the model, the metrics and more in a folder
+    prepare      loads the data of a config, checks that its parts fit together, and returns a plan
+    fit          trains, and writes the model, the metrics and more into a folder
     open_run     opens such a folder, to predict and to evaluate
-    make_train   makes of a plan a pure function, for `jax.jit` and `jax.vmap`
+    make_train   makes a plan a pure function, for `jax.jit` and `jax.vmap`
 
-Each is loaded when it is first asked for.
+Each name is imported when it is first used.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The ranges of the numbers that optax's optimizers and schedules take, by the name of the argument.
 
 Names that mean different things in different functions, such as `alpha` and `beta`, are not listed. A schedule may
-start, rest or end at 0. A number that is in its range is so in float32 too: an `eps` of 1e-50 would be none.
+start, stay or end at 0. A number must be in its range in float32 too, where an `eps` of 1e-50 would be 0.
 """
 
 from collections.abc import Callable

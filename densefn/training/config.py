@@ -29,11 +29,11 @@ from densefn.training.stopping import EarlyStopping
 from densefn.training.toml_text import KeyPath, line_of, parsed, value_of
 
 _MOST_MISTAKES = 20
-"""That a message lists."""
+"""The largest number of mistakes that one message lists."""
 
 
 class ConfigError(ValueError):
-    """The mistakes of a config, one a line, each with its place; of more than 20 the first, and how many there are."""
+    """The mistakes of a config, one per line, each with its place; after 20, only the number of others."""
 
 
 def _model(given: Any) -> Layer:
@@ -56,20 +56,22 @@ class Train(Value):
 
     Args:
       epochs: passes over the training rows.
-      seed: of the parameters and of the order of the rows.
-      loss_scale: by which the loss is multiplied against the underflow of gradients: "dynamic", which skips the steps
-        whose gradients overflow, or a number, which skips none. None is "dynamic" for a model in which a layer computes
-        in float16, and no scale for all others.
-      metrics: names of what is reported of the validation rows, each as `val_<name>`: `accuracy`, `f1`, `precision` and
-        `recall` (of each class, averaged), `auc`, `log_loss`, `top_3_accuracy` or another number; `r2`,
-        `mean_absolute_error` or `mae`, `mean_squared_error` or `mse`. None is the accuracy, or R2.
+      seed: decides the initial parameters and the order of the rows.
+      loss_scale: the factor of the loss, which keeps gradients from underflow. "dynamic" skips the steps whose
+        gradients overflow; a number skips none. None is "dynamic" for a model in which a layer computes in float16, and
+        no scale for others.
+      metrics: names of metrics of the validation rows, each reported as `val_<name>`. For classes: `accuracy`, `f1`,
+        `precision` and `recall` (averaged over classes), `auc`, `log_loss`, and `top_3_accuracy` for 3 or another
+        number. For numbers: `r2`, `mean_absolute_error` or `mae`, `mean_squared_error` or `mse`. None is `accuracy` for
+        classes, and `r2` for numbers.
       evaluate_every: evaluate on the validation rows every this many epochs, and after the last.
       early_stopping: the rule that ends the run before its last epoch; None is no rule.
-      keep: "last" saves the model of the last epoch, "best" that of the epoch where `best_metric` was best.
-      best_metric: None is the metric of `early_stopping` or, without it, `val_loss`.
-      ema: the decay of an exponential moving average of the parameters, one over the updates (`average.py`). Where it
-        is given, the averaged parameters are what is evaluated and saved.
-      tensorboard: whether the run leaves an event file for TensorBoard as well.
+      keep: "last" saves the model of the last epoch, "best" that of the epoch with the best `best_metric`.
+      best_metric: the metric that `keep = "best"` compares. None is the metric of `early_stopping` or, without it,
+        `val_loss`.
+      ema: the decay of an exponential moving average of the parameters (`average.py`). If it is given, the averaged
+        parameters are evaluated and saved.
+      tensorboard: whether the run also writes an event file for TensorBoard.
     """
 
     epochs: Annotated[int, _checks.whole(minimum=1)]
@@ -94,17 +96,17 @@ class Train(Value):
 
 
 class Config(Value):
-    """A run.
+    """The config of a run.
 
     Args:
-      data: which rows.
-      model: a layer; in a file a table, of a `Sequential` unless `layer` names another class.
+      data: the source of the rows.
+      model: a layer. In a file, a table with the fields of a `Sequential`, or of the class that `layer` names.
       optimizer: an optax optimizer with its arguments, and clipping and accumulation of its gradient.
       train: epochs, seed, metrics and stopping.
       shows: what the run demonstrates, in one sentence.
       expect: what the saved model should reach, such as `"val_accuracy >= 0.97"`.
-      loss: what is minimised; a name, or a table of its arguments. None is the cross entropy of classes, or the squared
-        error of numbers.
+      loss: the loss, by name or as a table with its arguments. None is the cross entropy for classes, and the squared
+        error for numbers.
     """
 
     data: Annotated[Source, as_source]
@@ -135,12 +137,12 @@ def is_met(expectation: str, metrics: Mapping[str, float]) -> bool | None:
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config as it was written, which knows the place of each mistake in it.
+    """A config file, which can tell the place of each mistake in it.
 
     Attributes:
-      path: of the TOML file.
-      text: of the file.
-      table: what the text says, with the overrides.
+      path: the path of the TOML file.
+      text: the text of the file.
+      table: the parsed text, with the overrides applied.
       overrides: the path and the text of each override.
     """
 
@@ -150,7 +152,7 @@ class ConfigFile:
     overrides: tuple[tuple[KeyPath, str], ...]
 
     def decode(self) -> Config:
-        """The config that the file describes.
+        """Makes the config that the file describes.
 
         Raises:
           ConfigError: with its mistakes, each as `file:line: path: what was expected`.
@@ -160,7 +162,7 @@ class ConfigFile:
 
     @contextmanager
     def locating(self) -> Iterator[None]:
-        """Turns the `TableError` of a check of the config into a `ConfigError` that says where each mistake stands."""
+        """Turns a `TableError` raised inside into a `ConfigError` with the place of each mistake."""
         try:
             yield
         except TableError as error:
@@ -175,12 +177,12 @@ class ConfigFile:
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
-    """Reads a config file without deciding yet whether it makes sense.
+    """Reads a config file; `ConfigFile.decode` then checks its keys and values.
 
     Args:
-      path: of the TOML file; the paths of data files in it are relative to its folder.
-      overrides: changes of single keys, `"optimizer.learning_rate=3e-4"`. The value is TOML; a bare word or path is a
-        string; the path of a data file is relative to the current folder.
+      path: the TOML file. Paths of data files in it are relative to its folder.
+      overrides: changes of single keys, such as `"optimizer.learning_rate=3e-4"`. A value is TOML; a bare word or path
+        is a string. Paths of data files are relative to the current folder.
 
     Raises:
       ConfigError: if the file cannot be read or is not TOML, or an override names a key that does not exist.
@@ -203,12 +205,12 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
         raise ConfigError(f"{path}:{_line_in(error, text)}: expected TOML: {error}") from None
     _locate_data(table, path.absolute().parent)
     changes = tuple(_override(table, written) for written in overrides)
-    _locate_data(table, Path.cwd())
+    _locate_data(table, Path.cwd())  # once more: the paths of the file are absolute now, those of the overrides are not
     return ConfigFile(path, text, table, changes)
 
 
 def _locate_data(table: dict[str, Any], folder: Path) -> None:
-    """Makes the paths of [data] that are relative absolute: the config of a run finds its files from any folder."""
+    """Makes relative paths in [data] absolute, so that a run's config finds its files from any folder."""
     if isinstance(table.get("data"), Mapping):
         table["data"] = with_absolute_paths(table["data"], folder)
 
@@ -217,11 +219,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a config from a TOML file.
 
     Args:
-      path: of the file.
-      overrides: assignments such as `"train.epochs=5"`, as `--set` takes them.
+      path: the TOML file.
+      overrides: assignments such as `"train.epochs=5"`, as for `--set`.
 
     Returns:
-      The config, its relative paths of data made absolute.
+      The config, with absolute paths of data files.
 
     Raises:
       ConfigError: with the mistakes of the file, each with its line.
@@ -266,10 +268,11 @@ def _line_in(error: tomllib.TOMLDecodeError, text: str) -> int:
 
 
 def _override(table: Any, written: str) -> tuple[KeyPath, str]:
-    """Changes one key of a config's table, as `a.b=value` says, and returns the path and what was written."""
+    """Applies an override `a.b=value` to a config's table; returns the path of the key, and the override."""
     name, equals, value = written.partition("=")
     if not (name.strip() and equals):
         raise ConfigError(f"--set {written}: expected KEY=VALUE, such as optimizer.learning_rate=3e-4")
+    # layers[0] and layers.0 both name the first layer.
     parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
     path: KeyPath = tuple(int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in parts)
     last: Any = path[-1]

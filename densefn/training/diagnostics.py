@@ -23,9 +23,9 @@ MOST_BINS = 40
 
 
 def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], dict[str, Array]]:
-    """Makes `norms(state, rows) -> {path: norm}`: of the gradient of the loss with penalties, by parameter.
+    """Makes `norms(state, rows) -> {path: norm}`, for the gradient of the loss with penalties.
 
-    A norm is Euclidean, over all entries of the parameter; what an optimizer does to the gradient comes after it.
+    A norm is Euclidean, over all entries of a parameter's gradient, before the optimizer clips or scales it.
     """
     objective = make_objective(model, loss)
 
@@ -47,8 +47,9 @@ def _norm(array: Array) -> Array:
 def outputs(layer: Layer, params: Params, x: Array) -> dict[str, Array]:
     """The outputs of the layers in a model, by path, in the order of their computation.
 
-    Paths are those of the parameters. A combinator of one layer, such as `Residual`, adds no name: its output is not
-    among them, that of the layer in it is, in a `Repeat` stacked `[times, ...]`. A model of one layer has the path "".
+    Paths are those of the parameters. A combinator of one layer, such as `Residual`, adds no name: the result has the
+    output of the layer in it, not its own. Outputs in a `Repeat` are stacked, `[times, ...]`. The output of a model of
+    one layer has the path "".
 
     >>> from densefn import Dense, Sequential
     >>> model = Sequential(Dense(2), "relu")
@@ -74,7 +75,7 @@ def _walk(layer: Layer, params: Params, x: Array, path: str) -> Iterator[tuple[s
 
 
 def _repeated(body: Layer, times: int, params: Params, x: Array, path: str) -> tuple[Array, dict[str, Array]]:
-    """The last output of a layer that is repeated, and the outputs in it, stacked."""
+    """The last output of a repeated layer, and the outputs of the layers in it, stacked."""
 
     def one(x: Array, params: Params) -> tuple[Array, dict[str, Array]]:
         return body.apply(params, x).astype(x.dtype), dict(_walk(body, params, x, path))
@@ -85,10 +86,13 @@ def _repeated(body: Layer, times: int, params: Params, x: Array, path: str) -> t
 
 
 def histogram(values: Any) -> dict[str, list[float]] | None:
-    """Counts the values of an array in bins of equal width from the least to the largest, by Rice's rule at most 40.
+    """Counts the values of an array in bins of equal width, from the smallest to the largest value.
+
+    The number of bins for `n` values is `2 * n ** (1 / 3)` (Rice's rule), and at most 40.
 
     Returns:
-      `edges`, one more than there are `counts`; values that are not finite are in none. None if no value is finite.
+      The `counts` of the bins, and their `edges`, one more. Values that are not finite are not counted. None if no
+      value is finite.
 
     >>> histogram([0.0, 1.0, float("nan")])
     {'edges': [0.0, 0.3333333333333333, 0.6666666666666666, 1.0], 'counts': [1, 0, 1]}
@@ -103,20 +107,22 @@ def histogram(values: Any) -> dict[str, list[float]] | None:
 
 
 def _edges(least: float, largest: float, bins: int) -> np.ndarray:
-    """The edges of bins of equal width, of fewer where there are not as many numbers in between.
+    """The edges of bins of equal width; fewer bins if float64 has too few numbers in between.
 
-    NumPy's own fail where the width is not a number (of -1e308 to 1e308), or is 0 (of 1e26 and its neighbour).
+    `numpy.histogram` fails if the range overflows (from -1e308 to 1e308), or if the width of a bin is 0 (from 1e26 to
+    the next float64).
     """
     if least == largest:
         half = max(0.5, abs(least) * 2.0**-52)
         top = np.finfo(np.float64).max
         least, largest = max(least - half, -top), min(largest + half, top)
+    # A quarter of the range does not overflow; dividing by 4 is exact.
     scale = 4.0 if max(-least, largest) > 1e300 else 1.0
     return np.unique(np.linspace(least / scale, largest / scale, bins + 1) * scale)
 
 
 def arrays(model: Layer, params: Params, x: Array) -> dict[str, dict[str, Any]]:
-    """The `weights`, which are the parameters, and the `outputs` of the layers on some rows, each by path."""
+    """The parameters (`weights`) and the layers' outputs for some rows (`outputs`), each by path."""
     weights = {name_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     values = jax.jit(lambda params, x: outputs(model, params, x))(params, x)
     return jax.device_get({"weights": weights, "outputs": {path or "model": y for path, y in values.items()}})

@@ -1,4 +1,4 @@
-"""The environment that the bits of a run depend on: JAX's settings, versions of packages, the device."""
+"""Reads and compares what a run's numbers depend on: JAX's settings, versions of packages, the device."""
 
 import os
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def differences(then: Mapping[str, Any]) -> tuple[list[str], list[str]]:
       then: as `read` returned it.
 
     Returns:
-      The settings, with which a run gives other numbers, and the versions, with which it may give other roundings.
+      The changed settings, which change a run's numbers, and the changed versions, which may change its roundings.
     """
     now = read()
     return _differences(now["settings"], then["settings"]), _differences(now["versions"], then["versions"])

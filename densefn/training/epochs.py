@@ -1,7 +1,7 @@
-"""Passes over rows: an epoch of steps, the outputs of a model, an evaluation.
+"""Makes passes over rows: an epoch of steps, an evaluation, the outputs of a model.
 
-The rows are on the device or streamed from a file (`data.Rows`, `data.Stream`). Either way they are taken in the same
-parts, which go through the same compiled programs, and so give the same bits.
+The rows are on the device or streamed from a file (`data.Rows`, `data.Stream`). Both are read in the same parts and go
+through the same compiled programs, so both give the same bits.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,22 +17,22 @@ from densefn.layer import Layer
 from densefn.training.step import Measure, State
 
 _MOST_ROWS, _MOST_NUMBERS = 8192, 2**24
-"""Of a part; at least one row or batch."""
+"""The most rows and numbers of a part (2^24 numbers are 64 MiB of float32), which has at least one row or batch."""
 
 
 def make_epoch(
     step: Callable[[State, Rows], tuple[State, Array]], batch_size: int
 ) -> Callable[[State, Rows | Stream, np.ndarray | Array], tuple[State, Array]]:
-    """Makes `epoch(state, rows, order) -> (state, loss)`: one pass over the rows in an order of their numbers.
+    """Makes `epoch(state, rows, order) -> (state, loss)`: one pass over the rows, in the order of the indices.
 
-    Every row is used once; where the batch size does not divide their number, the last step takes those that are left.
-    The loss is the mean over the rows, each seen by the parameters of its own step. A part of a stream is read while
-    the one before is computed, and not earlier, so that no more than two are in memory.
+    Every row is used once. If the batch size does not divide the number of rows, the last step has fewer rows. The loss
+    is the mean over the rows; the loss of a row is computed before the update of its step. A part of a stream is read
+    while the previous part is computed, and not earlier, so at most two parts are in memory.
     """
 
     @jax.jit
     def steps(state: State, part: Rows) -> tuple[State, Array]:
-        """Also returns the sum of the losses of the rows."""
+        """Takes the steps of one part; returns the state and the sum of the losses of its rows."""
         count = len(part.y)
         full = count // batch_size * batch_size
         batches = jax.tree.map(lambda column: column[:full].reshape(-1, batch_size, *column.shape[1:]), part)
@@ -50,7 +50,7 @@ def make_epoch(
             state, loss = steps(state, part)
             total = total + loss
             if isinstance(rows, Stream):
-                jax.block_until_ready(before)
+                jax.block_until_ready(before)  # steps run asynchronously: else all parts would be read into memory
         return state, total / len(order)
 
     return epoch
@@ -84,12 +84,12 @@ def outputs(model: Layer, params: Any, rows: Rows | Stream) -> Array:
 
 
 def first_rows(rows: Rows | Stream, most: int) -> Rows:
-    """The first rows, as many as there are and are asked for."""
+    """The first rows, at most `most` of them."""
     return rows.take(np.arange(min(most, len(rows.y))))
 
 
 def _parts(rows: Rows | Stream, order: Any, batch_size: int = 1) -> Iterator[Rows]:
-    """The rows in an order, some whole batches at once."""
+    """The rows in an order, in parts of several whole batches."""
     size = max(1, min(_MOST_ROWS, _MOST_NUMBERS // rows.features) // batch_size) * batch_size
     for start in range(0, len(order), size):
         yield rows.take(order[start : start + size])

@@ -1,4 +1,4 @@
-"""A training from Python: a config as a file, as a value or as a table, to a plan or to the folder of a run."""
+"""Runs a training from Python: `prepare` makes a config a plan, `fit` trains it into the folder of a run."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -49,19 +49,21 @@ def prepare(config: AnyConfig) -> Plan:
 
 
 def fit(config: AnyConfig, run_dir: str | Path, show: Callable[[Row], Any] | None = None) -> Result:
-    """Trains, and leaves in a folder what `densefn train` leaves, but for the report: `densefn.report` writes that.
+    """Trains, and writes the folder of a run as `densefn train` does, without the report.
+
+    `densefn.report.write_report` adds the report.
 
     Args:
-      config: as `prepare` takes it.
+      config: as for `prepare`.
       run_dir: a new folder, or an empty one.
-      show: is given the `Row` of each epoch; None shows nothing.
+      show: is called with the `Row` of each epoch; None shows nothing.
 
     Returns:
-      How the run ended: `metrics`, a row for each epoch; `kept`, the row of the epoch whose model is saved.
+      How the run ended: `metrics` has a row for each epoch, `kept` is the row of the epoch whose model is saved.
 
     Raises:
       ValueError: as `prepare` does.
-      RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
+      RunError: if the folder is not empty or cannot be made, or if a loss is not finite.
       LockedError: if another process trains in it.
 
     >>> import tempfile

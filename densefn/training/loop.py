@@ -36,12 +36,12 @@ class Plan:
     """All that a run needs, checked together.
 
     Attributes:
-      config: of the run.
-      dataset: loaded and split.
+      config: the config, with every choice made.
+      dataset: the rows, loaded and split.
       model: takes the data set's features, and has as many outputs as the loss needs.
-      optimizer: of the model's parameters.
-      loss: that is minimised, with the class weights of the training rows.
-      metrics: of the validation rows, by the names of their columns in the rows of the run.
+      optimizer: updates the model's parameters.
+      loss: the loss to minimise, with the class weights of the training rows.
+      metrics: the metrics of the validation rows, by the names under which they are reported.
     """
 
     config: Config
@@ -56,11 +56,11 @@ def prepare(config: Config) -> Plan:
     """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
 
     Returns:
-      The plan; its config has the task, the loss, the metrics and the loss scale that go with data and model where
-      none was given.
+      The plan. Where the config gives no task, loss, metrics or loss scale, the plan's config has those that fit the
+      data and the model.
 
     Raises:
-      TableError: if they do not.
+      TableError: if data, model, loss, metrics and optimizer do not fit together.
     """
     dataset = data.load(config.data)
     config = replace(config, data=config.data.resolved(dataset.preparation))
@@ -96,7 +96,7 @@ def _check_model(plan: Plan) -> None:
 
 
 def _other_task(plan: Plan) -> str:
-    """A hint that the task may have been guessed wrong, for a target whose numbers fit both."""
+    """A hint that the task may be guessed wrong, for a target whose numbers fit both tasks."""
     target = plan.dataset.preparation.target
     if not isinstance(plan.config.data, data.FileSource) or len(target.titles) > 1:
         return ""
@@ -120,7 +120,7 @@ def _check_step(plan: Plan) -> None:
 
 
 def initial_state(plan: Plan, key: Array | None = None) -> State:
-    """The state before the first step; a key of None is that of the config's seed."""
+    """The state before the first step; for None, the key is made from the config's seed."""
     settings = plan.config.train
     key = jax.random.key(settings.seed) if key is None else key
     features = plan.dataset.features
@@ -128,7 +128,7 @@ def initial_state(plan: Plan, key: Array | None = None) -> State:
 
 
 def nan_unless_finite(loss: Array, params: Any) -> Array:
-    """The loss of an epoch; NaN where it is finite and the parameters after the epoch are not."""
+    """The loss of an epoch; NaN if it is finite but the parameters after the epoch are not."""
     return jnp.where(loss_scale.is_finite(params) | ~jnp.isfinite(loss), loss, jnp.nan)
 
 
@@ -136,8 +136,8 @@ class Snapshot(NamedTuple):
     """The state of a training after an epoch, from which it can go on.
 
     Attributes:
-      rows: of the finished epochs.
-      state: after the last of them, or the first state.
+      rows: the rows of metrics of the finished epochs.
+      state: the state after the last of them; before the first epoch, the initial state.
       kept: the state after the epoch whose model is kept so far.
     """
 
@@ -158,7 +158,7 @@ def initial_snapshot(plan: Plan) -> Snapshot:
 
 
 def train(plan: Plan, past: Snapshot | None = None) -> Iterator[tuple[State, Row]]:
-    """Trains, and yields the state and the metrics after each epoch that is not done yet.
+    """Trains, and yields the state and the row of metrics after each remaining epoch.
 
     The order of the rows depends only on the seed and the number of the epoch. For rows on the device, epoch n + 1 is
     dispatched before the metrics of epoch n are read, so the device is not idle meanwhile. A stream does not overlap
@@ -194,7 +194,7 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
     evaluate = make_evaluate(plan.model, plan.loss, plan.metrics)
     reported = jax.jit(nan_unless_finite)
     gradient_norms = jax.jit(diagnostics.make_gradient_norms(plan.model, plan.loss))
-    looked_at = first_rows(rows, plan.config.data.batch_size)
+    norm_rows = first_rows(rows, plan.config.data.batch_size)
     batches = -(-len(rows.y) // plan.config.data.batch_size)
     state = past.state
     for number in range(len(past.rows) + 1, settings.epochs + 1):
@@ -208,12 +208,12 @@ def _epochs(plan: Plan, past: Snapshot) -> Iterator[tuple[State, dict[str, Any]]
             before = (number - 1) // settings.evaluate_every * settings.evaluate_every
             # ceil(steps / 50) counts the measurements up to an epoch: one is due if it grew since the last evaluation.
             if -(-number * batches // STEPS_PER_GRADIENT_NORMS) > -(-before * batches // STEPS_PER_GRADIENT_NORMS):
-                measured["gradient_norms"] = gradient_norms(state, looked_at)
+                measured["gradient_norms"] = gradient_norms(state, norm_rows)
         yield state, measured
 
 
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each given when the next has been asked for.
+    """The items, each yielded after the next one was fetched.
 
     >>> list(_one_ahead(iter("abc")))
     ['a', 'b', 'c']

@@ -1,13 +1,13 @@
-"""Losses by name: a training minimises the mean over the rows of a batch.
+"""Losses, which a config names; a training minimises the mean over the rows of a batch.
 
     [loss]
     name = "cross_entropy"
     label_smoothing = 0.1
 
 A loss is a value that is called as `loss(outputs, targets)`. It computes in float32 at least, whatever the outputs are.
-Classes are whole numbers `[rows]`, or distributions over the classes `[rows, classes]` such as one-hot ones; the
-outputs for them are logits. Outputs and targets of other shapes, and classes that the outputs lack, are refused
-(`outputs_and_targets.py`); under `jit`, where no class is known, the loss of one that is lacking is NaN.
+Classes are whole numbers `[rows]`, or distributions over the classes `[rows, classes]` such as one-hot vectors; the
+outputs for them are logits. Other shapes, and classes without an output, raise an error (`outputs_and_targets.py`).
+Under `jit`, where the classes are not known, the loss is NaN instead.
 """
 
 from abc import abstractmethod
@@ -53,7 +53,7 @@ class Loss(Value):
 
         Args:
           targets: of all training rows.
-          columns: as of `outputs`.
+          columns: as for `outputs`.
 
         Raises:
           TableError: if the loss does not go with them.
@@ -84,9 +84,9 @@ class CrossEntropy(Loss):
 
     Args:
       label_smoothing: the fraction of each target that is spread over all classes.
-      class_weights: by which the rows of each class count; "balanced" is `rows / (classes * rows of the class)` on the
-        training rows, as in scikit-learn. The sum is divided by the number of rows, not by that of their weights, as
-        Keras does it: so batches add up to their epoch.
+      class_weights: the weight of each class; "balanced" is `rows / (classes * rows of the class)` on the training
+        rows, as in scikit-learn. As in Keras, the weighted sum is divided by the number of rows, not by the sum of the
+        weights, so the mean over the batches is the loss of the epoch.
 
     >>> print(CrossEntropy()(jnp.zeros((5, 2)), jnp.array([0, 1, 1, 0, 1])))  # log(2)
     0.6931472
@@ -101,7 +101,7 @@ class CrossEntropy(Loss):
     def __call__(self, outputs: Array, targets: Array) -> Array:
         logits = widen(outputs)
         distributions = partial(pairs.distributions, "CrossEntropy", logits, targets)
-        if np.shape(targets) != logits.shape and not self.label_smoothing:
+        if np.shape(targets) != logits.shape and not self.label_smoothing:  # needs no array of one-hot targets
             classes = pairs.classes("CrossEntropy", logits, targets)
             losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, classes)
         else:
@@ -121,7 +121,7 @@ class BinaryCrossEntropy(Loss):
 
     Args:
       label_smoothing: the fraction of each target that is spread over both classes.
-      class_weights: of classes 0 and 1, as of `CrossEntropy`.
+      class_weights: the weights of classes 0 and 1, as for `CrossEntropy`.
 
     >>> print(BinaryCrossEntropy()(jnp.zeros((4, 1)), jnp.array([0, 1, 1, 0])))  # log(2)
     0.6931472
@@ -135,10 +135,11 @@ class BinaryCrossEntropy(Loss):
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
         if outputs.shape[-1] != 1:
-            raise ValueError(f"BinaryCrossEntropy: expected one output a row, got outputs of shape {outputs.shape}")
+            raise ValueError(f"BinaryCrossEntropy: expected one output per row, got outputs of shape {outputs.shape}")
         z = widen(outputs)[..., 0]
         second = pairs.second_class("BinaryCrossEntropy", z, targets)
         p = second * (1 - self.label_smoothing) + self.label_smoothing / 2
+        # -log(sigmoid(z)) = softplus(-z), which stays finite where the sigmoid rounds to 0.
         losses = _times(p, jax.nn.softplus(-z)) + _times(1 - p, jax.nn.softplus(z))
         return _weighted_mean(losses, self.class_weights, lambda: jnp.stack([1 - second, second], -1))
 
@@ -174,7 +175,7 @@ class AbsoluteError(Loss):
 
 
 class Huber(Loss):
-    """Half the squared difference near zero, and linear beyond: outliers pull no harder than `delta`.
+    """Half the squared difference near zero, and linear beyond: the gradient of an outlier is at most `delta`.
 
     `loss = mean(e**2 / 2 if |e| <= delta else delta * (|e| - delta / 2))`, `e = outputs - targets`
 
@@ -203,7 +204,7 @@ LOSSES = {
 
 
 def check(given: Any) -> Loss:
-    """The check of a field: a loss, the name of one, or a table of its fields.
+    """Checks a loss: a `Loss`, the name of one, or a table of its fields.
 
     >>> check("huber"), check({"name": "Huber", "delta": 2})
     (Huber(), Huber(delta=2.0))
@@ -228,7 +229,7 @@ def choose(given: Loss | None, *, classifies: bool) -> Loss:
       classifies: whether the targets are classes.
 
     Raises:
-      TableError: if the loss is one of the other task.
+      TableError: if the loss is for the other task.
 
     >>> choose(None, classifies=True), choose(None, classifies=False)
     (CrossEntropy(), SquaredError())
@@ -252,7 +253,9 @@ def _weighted_mean(losses: Array, weights: Any, distributions: Callable[[], Arra
     if weights is None:
         return jnp.mean(losses)
     if weights == BALANCED:
-        raise ValueError('class_weights: expected numbers, got "balanced": take those of the training rows by `fitted`')
+        raise ValueError(
+            'class_weights: expected numbers, got "balanced"; `fitted` computes them from the training rows'
+        )
     p = distributions()
     if len(weights) != p.shape[-1]:
         raise ValueError(f"class_weights: expected a number for each of the {p.shape[-1]} classes, got {len(weights)}")

@@ -1,13 +1,14 @@
-"""Metrics by name: reported for the validation rows, besides the loss.
+"""Metrics, which a config names; a run reports them for the validation rows, besides the loss.
 
     [train]
     metrics = ["accuracy", "f1", "top_3_accuracy"]
 
-A metric is a function of outputs and targets with a scalar as its value.
-  - Of classes: logits `[rows, classes]`, or `[rows, 1]` for the second of two classes, and classes `[rows]` or
-    distributions over them `[rows, classes]`. The value is NaN if a logit is NaN or a class is unknown.
-  - Of numbers: outputs and targets `[rows, outputs]`.
-Other shapes, and classes that the outputs lack, are refused (`outputs_and_targets.py`).
+A metric is a function of outputs and targets that returns a scalar.
+  - For classes: logits `[rows, classes]`, or `[rows, 1]` for the second of two classes, and classes `[rows]` or
+    distributions over them `[rows, classes]`. The value is NaN if a logit is NaN.
+  - For numbers: outputs and targets `[rows, outputs]`.
+Other shapes, and classes without an output, raise an error (`outputs_and_targets.py`). Under `jit`, where the classes
+are not known, the value is NaN instead.
 """
 
 import re
@@ -26,7 +27,7 @@ from densefn.training import outputs_and_targets as pairs
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:
-    """The fraction of the rows whose largest logit is that of their class."""
+    """The fraction of the rows whose class has the largest logit."""
     logits, classes = _of_classes("accuracy", outputs, targets)
     return _known(logits, classes, jnp.mean(jnp.argmax(logits, axis=-1) == classes))
 
@@ -52,12 +53,15 @@ def confusion_matrix(outputs: Array, targets: Array) -> Array:
 
 
 def f1(outputs: Array, targets: Array) -> Array:
-    """The F1 score of each class, `2 * tp / (2 * tp + fp + fn)`, averaged over those among targets or predictions."""
-    return _averaged("f1", outputs, targets, lambda predicted, there: (predicted + there) / 2)
+    """The F1 score of each class, `2 * tp / (2 * tp + fp + fn)`, averaged over classes.
+
+    Classes that are neither among the targets nor among the predictions are left out, as in scikit-learn.
+    """
+    return _averaged("f1", outputs, targets, lambda predicted, actual: (predicted + actual) / 2)
 
 
 def precision(outputs: Array, targets: Array) -> Array:
-    """The precision of each class, `tp / (tp + fp)`, averaged over those among targets or predictions.
+    """The precision of each class, `tp / (tp + fp)`, averaged over the classes as for `f1`.
 
     A class that is never predicted has precision 0, as in scikit-learn.
     """
@@ -65,19 +69,19 @@ def precision(outputs: Array, targets: Array) -> Array:
 
 
 def recall(outputs: Array, targets: Array) -> Array:
-    """The recall of each class, `tp / (tp + fn)`, averaged over those among targets or predictions.
+    """The recall of each class, `tp / (tp + fn)`, averaged over the classes as for `f1`.
 
-    A class that only predictions have has recall 0, as in scikit-learn.
+    A class that is predicted but never a target has recall 0, as in scikit-learn.
     """
-    return _averaged("recall", outputs, targets, lambda _, there: there)
+    return _averaged("recall", outputs, targets, lambda _, actual: actual)
 
 
 def auc(outputs: Array, targets: Array) -> Array:
     """The area under the ROC curve: how often a row of a class has a higher score than a row of another class.
 
     Equal scores count half. The score of a row is the probability of the class. For more than two classes, the areas of
-    each class against the rest are averaged. A class of no rows or of all rows is left out; without any other, the area
-    is NaN.
+    each class against the rest are averaged. A class with no rows, or with all rows, is left out. The value is NaN if
+    no class is left.
 
     >>> auc(jnp.array([[0.1], [0.4], [0.4], [0.8]]), jnp.array([0, 0, 1, 1]))
     Array(0.875, dtype=float32)
@@ -103,7 +107,7 @@ def log_loss(outputs: Array, targets: Array) -> Array:
 def r2(outputs: Array, targets: Array) -> Array:
     """The coefficient of determination, averaged over outputs: 1 is exact, 0 as good as the mean of the targets.
 
-    Where the targets of an output are all the same it is, as in scikit-learn, 1 if exact and else 0.
+    If all targets of an output are equal, its R2 is 1 for exact outputs and 0 otherwise, as in scikit-learn.
 
     >>> r2(jnp.array([[1.0, 3.0], [2.0, 3.0]]), jnp.array([[1.0, 4.0], [2.0, 4.0]]))
     Array(0.5, dtype=float32)
@@ -111,7 +115,7 @@ def r2(outputs: Array, targets: Array) -> Array:
     y, target = pairs.numbers("r2", outputs, targets)
     spread = target - jnp.mean(target, axis=0, keepdims=True)
     constant = jnp.all(target == target[:1], axis=0)
-    # Dividing both by the largest keeps the quotient; squares of 1e30 or 1e-30 would be infinite or zero in float32.
+    # Without a unit, squares of 1e30 or 1e-30 would be infinite or zero in float32. The quotient does not depend on it.
     unit = jnp.where(constant, 1, jnp.max(jnp.abs(spread), axis=0))[None]
     residual = jnp.sum(jnp.square((y - target) / unit), axis=0)
     total = jnp.sum(jnp.square(spread / unit), axis=0)
@@ -134,10 +138,10 @@ def mean_squared_error(outputs: Array, targets: Array) -> Array:
 
 
 class Metric(NamedTuple):
-    """A metric as a config knows it.
+    """A metric of a config.
 
     Attributes:
-      measure: of outputs and targets; `top_k_accuracy` takes `k` as well.
+      measure: a function of outputs and targets; `top_k_accuracy` also takes `k`.
       classifies: whether the targets are classes.
       larger: whether more is better.
     """
@@ -165,7 +169,7 @@ METRICS: dict[str, Metric] = {
 
 
 def get(name: str) -> Metric:
-    """The metric of a name; `top_3_accuracy` is `top_k_accuracy` with `k = 3`.
+    """The metric with a name; `top_3_accuracy` is `top_k_accuracy` with `k = 3`.
 
     Raises:
       ValueError: if there is none.
@@ -198,7 +202,7 @@ def _name(given: Any) -> str:
 
 
 def check(given: Any) -> tuple[str, ...]:
-    """The check of a field: names of metrics, at least one, each once."""
+    """Checks names of metrics: at least one, and each only once."""
     if not isinstance(given, list | tuple) or not given:
         raise TypeError(f"expected a list of names of metrics ({', '.join(METRICS)}), got {given!r}")
     mistakes = Mistakes()
@@ -222,7 +226,7 @@ def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:
       classes: the number of classes, or None for a regression.
 
     Raises:
-      TableError: if a metric does not go with the targets.
+      TableError: if a metric does not fit the targets.
     """
     if given is None:
         return ("accuracy",) if classes else ("r2",)
@@ -241,7 +245,7 @@ def choose(given: Names, *, classes: int | None) -> tuple[str, ...]:
 def _of_classes(name: str, outputs: Array, targets: Array) -> tuple[Array, Array]:
     """Logits of all classes, and the class of each row.
 
-    A single logit is that of the second of two classes, whose first has the logit 0.
+    A single logit is that of the second of two classes; the first then has the logit 0.
     """
     z = widen(jnp.asarray(outputs))
     logits = z if z.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(z), z], axis=-1)
@@ -249,7 +253,7 @@ def _of_classes(name: str, outputs: Array, targets: Array) -> tuple[Array, Array
 
 
 def _known(logits: Array, classes: Array, value: Array) -> Array:
-    """The value of a metric, or NaN if an output is NaN or a class is not one of the logits'."""
+    """The value of a metric, or NaN if a logit is NaN or a class has no logit."""
     unknown = jnp.any(jnp.isnan(logits)) | jnp.any(classes >= logits.shape[-1])
     return jnp.where(unknown, jnp.nan, value)
 
@@ -259,27 +263,32 @@ def _confusion(logits: Array, classes: Array) -> Array:
     return jnp.zeros((count, count), jnp.int32).at[classes, jnp.argmax(logits, axis=-1)].add(1)
 
 
-def _averaged(name: str, outputs: Array, targets: Array, among: Callable[[Array, Array], Array]) -> Array:
-    """The mean over classes of the part that the right predictions are of `among(predicted, there)` rows."""
+def _averaged(name: str, outputs: Array, targets: Array, divisor: Callable[[Array, Array], Array]) -> Array:
+    """The mean over classes of `true positives / divisor(predicted, actual)`, from counts of rows per class."""
     logits, classes = _of_classes(name, outputs, targets)
     matrix = _confusion(logits, classes).astype(jnp.float32)
-    predicted, there = matrix.sum(axis=0), matrix.sum(axis=1)
-    of = among(predicted, there)
+    predicted, actual = matrix.sum(axis=0), matrix.sum(axis=1)
+    of = divisor(predicted, actual)
     scores = jnp.diagonal(matrix) / jnp.where(of > 0, of, 1)
-    return _known(logits, classes, jnp.sum(scores) / jnp.sum(predicted + there > 0, dtype=scores.dtype))
+    return _known(logits, classes, jnp.sum(scores) / jnp.sum(predicted + actual > 0, dtype=scores.dtype))
 
 
 def _log_probabilities(logits: Array) -> Array:
-    """The logarithms of the softmax; near 0 too they are exact to a rounding, so that confident rows differ."""
+    """The logarithms of the softmax, exact to a rounding near 0 too.
+
+    `log(1 + e)` is 0 in float32 for `e` below 6e-8, so rows of which the model is certain would have equal scores.
+    `log1p(e)` tells them apart.
+    """
     below = logits - jnp.max(logits, axis=-1, keepdims=True)
     first = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1], dtype=bool)
     return below - jnp.log1p(jnp.sum(jnp.where(first, 0, jnp.exp(below)), axis=-1, keepdims=True))
 
 
 def _area(scores: Array, positive: Array) -> Array:
-    """The mean over positive rows of the part of the other rows with lower scores, equal ones counted half."""
+    """The mean over positive rows of the fraction of the other rows with a lower score; equal scores count half."""
     order = jnp.argsort(scores)
     ranked = scores[order]
+    # others[k] is the number of other rows among the k rows with the lowest scores.
     others = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(~positive[order], dtype=jnp.int32)])
     lower, upto = (others[jnp.searchsorted(ranked, scores, side=side)] for side in ("left", "right"))
     lower, upto, count = (each.astype(scores.dtype) for each in (lower, upto, others[-1]))

@@ -1,6 +1,6 @@
 """Reads and writes `metrics.jsonl`, which has one row for each epoch.
 
-JSON has no number that is not finite; null stands for it.
+JSON has neither NaN nor infinity, so null replaces them.
 """
 
 import json
@@ -15,11 +15,11 @@ from densefn import _disk
 
 @dataclass(frozen=True, eq=False)
 class Row(Mapping[str, Any]):
-    """The row of an epoch. It is also a mapping with the keys of `metrics.jsonl`: `row["val_loss"]`.
+    """The row of an epoch; also a mapping with the keys of `metrics.jsonl`, such as `row["val_loss"]`.
 
     Attributes:
-      epoch: its number, from 1.
-      step: the number of updates up to its end.
+      epoch: the number of the epoch, from 1.
+      step: the number of updates up to the end of the epoch.
       metrics: losses and metrics by name. Those of validation rows are missing in an epoch without an evaluation.
       seconds: since the training began.
       gradient_norms: the norm of each parameter's gradient; None in epochs that do not measure it.
@@ -32,7 +32,7 @@ class Row(Mapping[str, Any]):
     gradient_norms: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as it is written."""
+        """The row as a line of the file holds it."""
         norms = {} if self.gradient_norms is None else {"gradient_norms": dict(self.gradient_norms)}
         return {"epoch": self.epoch, "step": self.step, **self.metrics, "seconds": self.seconds, **norms}
 
@@ -74,12 +74,12 @@ def _number(key: str, value: Any) -> float:
 
 
 def lines(rows: Iterable[Row]) -> str:
-    """The rows as they are written."""
+    """The lines of the file for some rows."""
     return "".join(json.dumps(finite_or_null(row)) + "\n" for row in rows)
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a file; the last line of an interrupted run may be incomplete, and is then left out.
+    """Reads the rows of a file. The last line of a killed run may be incomplete; it is then left out.
 
     Raises:
       ValueError: names the file, and the line that is not the row of its epoch.
@@ -94,7 +94,7 @@ def read(path: Path) -> list[Row]:
 
 
 def finite_or_null(value: Any) -> Any:
-    """A value as JSON can hold it, with None for the numbers that are not finite."""
+    """A value that JSON can hold: None replaces the numbers that are not finite."""
     if isinstance(value, Mapping):
         return {key: finite_or_null(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -106,7 +106,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
     try:
         row = Row.from_dict(json.loads(line))
         if row.epoch != number:
-            raise ValueError(f"it is that of epoch {row.epoch}")
+            raise ValueError(f"the row is that of epoch {row.epoch}")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}:{number}: expected the metrics of epoch {number}: {error}") from None
     return row

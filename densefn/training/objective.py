@@ -24,7 +24,7 @@ def choose(config: Config, dataset: Dataset) -> tuple[Config, Loss, Measures]:
       metrics by the names under which they are reported.
 
     Raises:
-      TableError: if they do not go with the data.
+      TableError: if they do not fit the data.
     """
     with _at("loss"):
         loss = losses.choose(config.loss, classifies=bool(dataset.classes))

@@ -1,4 +1,4 @@
-"""Optax by name: the section [optimizer] of a config.
+"""The section [optimizer] of a config, which names functions of optax.
 
     [optimizer]
     name = "adamw"
@@ -6,11 +6,11 @@
     learning_rate = { name = "cosine_decay_schedule", init_value = 1e-3, decay_steps = 1000 }
     clip_norm = 1.0
 
-Names and arguments are optax's own, checked against the signature of the function that is named; beside them stand the
-keys of `Optimizer`. A schedule counts updates: where gradients are accumulated, fewer than batches.
+Names and arguments are optax's own, and are checked against the signature of the function. The keys of `Optimizer` are
+allowed besides. A schedule counts updates, of which there are fewer than batches if gradients are accumulated.
 
-A mask of weight decay, optax's `mask` or `weight_decay_mask`, is a word: "kernels" or "all". It is "kernels" where none
-is given, which optax has not: decay is to keep a function smooth, and a bias only shifts it. (Novograd has no mask.)
+The mask of weight decay, optax's `mask` or `weight_decay_mask`, is "kernels" or "all". The default is "kernels", unlike
+optax's: weight decay keeps a function smooth, and a bias only shifts it. Novograd has no mask.
 """
 
 import inspect
@@ -31,8 +31,8 @@ from densefn.param import name_of
 from densefn.training.argument_ranges import NUMBERS
 
 _LEFT_OUT = {"optimistic_adam": "is deprecated; use optimistic_adam_v2"}
-# The arguments of optax's schedules that are not numbers: a dict; schedules, and the steps where the next one begins;
-# the arguments of a schedule for each of its cycles.
+# The arguments of optax's schedules that are not numbers: a dict of steps and scales; a list of schedules, and the
+# steps at which the next one begins; a list of dicts of arguments, one for each cycle.
 _PAIRS, _JOINED, _STEPS, _CYCLES = "boundaries_and_scales", "schedules", "boundaries", "cosine_kwargs"
 _DECAY_MASKS = ("mask", "weight_decay_mask")
 # Our defaults where they differ from optax's; `key` is the seed of the noise of noisy_sgd.
@@ -40,7 +40,7 @@ _DEFAULTS = {**dict.fromkeys(_DECAY_MASKS, "kernels"), "key": 0}
 
 
 def kernels(params: Any) -> Any:
-    """A mask of the parameters: true for kernels and for the leaves that a form stores for one.
+    """A mask of the parameters: true for kernels, and for the arrays that a form such as `LowRank` stores for one.
 
     >>> kernels({"kernel": 1.0, "bias": 0.0})
     {'bias': False, 'kernel': True}
@@ -56,6 +56,7 @@ def _public(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def _optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
+    # optax has no list of its optimizers. They are the functions whose first argument is a learning rate.
     return {
         name: function
         for name, function in _public(optax).items()
@@ -78,8 +79,8 @@ class Call(Value):
     """A call of one of optax's functions by name.
 
     Args:
-      name: of the function.
-      arguments: pairs of name and value. A value may be a `Call`, a tuple of them, or pairs again where optax takes a
+      name: the name of the function.
+      arguments: pairs of name and value. A value may be a `Call`, a tuple of `Call`s, or pairs where optax takes a
         dict.
     """
 
@@ -87,7 +88,7 @@ class Call(Value):
     arguments: Annotated[tuple[tuple[str, Any], ...], tuple]
 
     def make(self, **numbers: Array) -> Any:
-        """What the call returns: a `GradientTransformation`, or a schedule. Numbers replace its arguments."""
+        """Calls the function, which returns an optimizer or a schedule; `numbers` replace its arguments."""
         arguments = {name: _made(name, value) for name, value in self.arguments}
         return (OPTIMIZERS | SCHEDULES)[self.name](**arguments | numbers)
 
@@ -109,7 +110,7 @@ def _made(name: str, value: Any) -> Any:
 
 
 def _written(name: str, value: Any) -> Any:
-    """An argument as it stands in a config."""
+    """An argument as a config writes it."""
     if name == _PAIRS:
         return {str(step): scale for step, scale in value}
     if name == _CYCLES:
@@ -127,7 +128,7 @@ class Optimizer(Value):
     """An optimizer of optax, with clipping and accumulation of the gradient before it.
 
     Args:
-      call: of the optimizer.
+      call: the call of the optimizer.
       clip_norm: the largest norm of the gradient of all parameters together; a longer one is scaled down to it.
       clip_value: each entry of the gradient is clipped to this magnitude; not together with `clip_norm`.
       accumulate: the number of batches whose gradients are averaged, with equal weights, for one update. The average is
@@ -144,7 +145,11 @@ class Optimizer(Value):
             raise ValueError("expected clip_norm or clip_value, got both")
 
     def make(self, **numbers: Array) -> optax.GradientTransformation:
-        """The optimizer; alone, it is optax's own. Numbers, which may be traced, replace arguments of its call."""
+        """Makes the optimizer: optax's own, with clipping and accumulation around it if they are asked for.
+
+        Args:
+          **numbers: replace arguments of the call; they may be traced.
+        """
         links = [self.call.make(**numbers)]
         if self.clip_norm is not None:
             links.insert(0, optax.clip_by_global_norm(self.clip_norm))
@@ -155,6 +160,7 @@ class Optimizer(Value):
             return optimizer
         widest = jax.dtypes.canonicalize_dtype(jnp.float64)  # float32 unless JAX has float64 switched on
         steps: Any = optax.MultiSteps(optimizer, self.accumulate, accumulator_dtype=widest)
+        # `MultiSteps.gradient_transformation` would not pass on the loss, which optimizers such as lbfgs need.
         return optax.GradientTransformationExtraArgs(steps.init, steps.update)
 
     def to_table(self) -> dict[str, Any]:
@@ -169,7 +175,7 @@ def as_optimizer(given: Any) -> Optimizer:
     """The check of the section [optimizer].
 
     Raises:
-      ValueError, TypeError: unless it names an optimizer of optax and gives it arguments that it takes.
+      ValueError, TypeError: if it does not name an optimizer of optax, or the arguments do not fit.
     """
     if isinstance(given, Optimizer):
         return given
@@ -204,12 +210,13 @@ def _call(kind: str, functions: Mapping[str, Callable[..., Any]], given: Any) ->
 
 
 def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Checks arguments, and adds the defaults of the others, so that a run's config does not depend on optax's.
+    """Checks arguments, and adds the defaults of the others: a later optax may have other defaults.
 
-    Their order is that of the signature: calls with the same arguments are equal.
+    They have the order of the signature, so calls with the same arguments are equal.
     """
     signature = inspect.signature(function).parameters
-    # One whose default is a transformation, such as the line search of lbfgs, has no value in a config.
+    # Parameters whose default is a transformation, such as lbfgs's line search, cannot be written in a config. A
+    # transformation is a named tuple.
     parameters = {name: parameter for name, parameter in signature.items() if not isinstance(parameter.default, tuple)}
     known = parameters if function in SCHEDULES.values() else {**parameters, **dict.fromkeys(_OWN)}
     mistakes, arguments = Mistakes(), {}
@@ -231,7 +238,7 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> tuple[
 
 
 def _argument(parameter: inspect.Parameter, given: Any) -> Any:
-    """Checks an argument by the kind of its default; optax's annotations are too wide to tell."""
+    """Checks an argument by the type of its default; optax's annotations are too wide for that."""
     if parameter.name in _CHECKS:
         return _CHECKS[parameter.name](given)
     if isinstance(given, Mapping):

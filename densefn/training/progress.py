@@ -1,4 +1,4 @@
-"""The progress of a run: a live bar on a terminal, one plain line per epoch elsewhere."""
+"""Shows the progress of a run: a live bar on a terminal, one plain line per epoch elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from densefn.training.runs import Result
 
 @contextmanager
 def display(config: Config) -> Iterator[Callable[[Row], None]]:
-    """Gives a function that shows the row of an epoch."""
+    """Yields a function that shows the row of an epoch."""
     console = Console(highlight=False)
     if not console.is_terminal:
         yield lambda row: print(f"epoch {row.epoch}/{config.train.epochs}  {_line(row)}", flush=True)
@@ -25,7 +25,7 @@ def display(config: Config) -> Iterator[Callable[[Row], None]]:
 
 
 def closing_line(config: Config, result: Result) -> str:
-    """The last line of a run: metric reached, expectation, path of the report."""
+    """The last line of a run: the metric that was reached, the expectation, the path of the report."""
     last, kept = result.metrics[-1], result.kept
     early = "stopped early after " if last.epoch < config.train.epochs else ""
     ended = "stopped after " if result.stopped else early

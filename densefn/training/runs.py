@@ -1,4 +1,4 @@
-"""A run: from a plan to a folder with the trained model."""
+"""Runs a plan: trains, and writes the folder with the trained model."""
 
 import json
 import math
@@ -39,12 +39,12 @@ Finish = Callable[[Path], Any]
 
 
 def nothing(run_dir: Path) -> None:
-    """Adds nothing to a finished run."""
+    """The default of `finish`: adds nothing to a finished run."""
     del run_dir
 
 
 class RunError(Exception):
-    """A run that cannot begin or go on."""
+    """A run cannot begin, or its loss is not finite."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Result:
       run_dir: the folder.
       metrics: one row for each epoch.
       kept: the row of the epoch whose model is saved.
-      stopped: the number of the signal that stopped it before the last epoch, or None.
+      stopped: the number of the signal that stopped the run before its last epoch, or None.
     """
 
     run_dir: Path
@@ -69,29 +69,29 @@ def start(
 ) -> Result:
     """Trains, and writes the config, the preparation, the metrics and the model into a folder.
 
-    On Ctrl-C, SIGTERM or SIGHUP it finishes the epoch and writes the same files. The next epoch has then begun on the
-    device, and its result is discarded. A second signal ends the run at once.
+    On Ctrl-C, SIGTERM or SIGHUP the run finishes the epoch and writes the same files. The next epoch has begun on the
+    device by then; its result is discarded. A second signal ends the process at once.
 
     Args:
       plan: as `prepare` returns it.
       run_dir: a new folder, or an empty one.
-      show: is given the row of each epoch. It is no longer called after an OSError, as of a closed terminal.
-      warn: is given messages that do not end the run.
-      finish: is called with the folder once all is saved, also if a loss is not finite; to draw the report, pass
-        `densefn.report.write_report`.
+      show: is called with the row of each epoch, until it raises an OSError, as with a closed terminal.
+      warn: is called with messages that do not end the run.
+      finish: is called with the folder once all files are saved, also if a loss is not finite.
+        `densefn.report.write_report` draws the report.
 
     Raises:
-      RunError: if the folder holds something or cannot be made, or if a loss is no longer finite.
+      RunError: if the folder is not empty or cannot be made, or if a loss is not finite.
       LockedError: if another process trains in it.
     """
     _make(run_dir)
     with folder.locked(run_dir, warn):
         if any(run_dir.iterdir()):
-            raise RunError(f"{run_dir}: expected a new or empty folder for the run, and it holds files; name another")
+            raise RunError(f"{run_dir}: expected a new or empty folder for the run, got one with files; name another")
         try:
             return _complete(plan, snapshot.begin(run_dir, plan), show, initial_snapshot(plan), finish)
         finally:
-            with suppress(OSError):  # the folder is not empty: the run has begun
+            with suppress(OSError):  # an OSError means that the folder is not empty: the run has begun
                 run_dir.rmdir()
 
 
@@ -108,7 +108,7 @@ def resume(
       finish: as for `start`.
 
     Raises:
-      RunError: if a loss is no longer finite.
+      RunError: if a loss is not finite.
       LockedError: if another process trains in it.
       ResumeError: if the run cannot be resumed; see `snapshot.reopen`.
     """
@@ -122,9 +122,9 @@ def resume(
 
 def _complete(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot, finish: Finish) -> Result:
     with tensorboard.events(run.path) if plan.config.train.tensorboard else nullcontext() as events:
-        shown = _while_it_can(show)
-        seen = _follow(plan, run, lambda row: (events and events.row(row), shown(row)), past)
-        (metrics, _, state), kept, stopped = seen
+        show_row = _until_it_fails(show)
+        last, kept, stopped = _follow(plan, run, lambda row: (events and events.row(row), show_row(row)), past)
+        metrics, _, state = last
         params = trained_params(plan.model, state)
         arrays = diagnostics.arrays(plan.model, params, first_rows(plan.dataset.validation, MOST_HISTOGRAM_ROWS).x)
         histograms = {
@@ -148,8 +148,8 @@ def _check_losses(run_dir: Path, last: Row, kept: Row) -> None:
     said = "loss" if name == "train_loss" else name
     saved = f"is that of epoch {kept.epoch}" if is_finite(kept) else "is of no use, as no epoch had a finite loss"
     raise RunError(
-        f"the {said} is {last[name]} in epoch {last.epoch}; try a smaller optimizer.learning_rate. What was done is "
-        f"in {run_dir}; {folder.MODEL} {saved}"
+        f"the {said} is {last[name]} in epoch {last.epoch}; try a smaller optimizer.learning_rate. The finished "
+        f"epochs are in {run_dir}; {folder.MODEL} {saved}"
     )
 
 
@@ -167,7 +167,7 @@ def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot)
     with (run.path / folder.METRICS).open("a", encoding="utf-8") as file, signals.stopping() as stop:
 
         def save() -> Snapshot:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the manifest says that the rows are there
             now = Snapshot(rows, state, kept)
             snapshot.save(run, plan, now)
             return now
@@ -177,6 +177,7 @@ def _follow(plan: Plan, run: Folder, show: Callable[[Row], Any], past: Snapshot)
             rows.append(row)
             if is_kept:
                 kept, kept_epoch = state, row.epoch
+            # A signal does not stop the replay of finished epochs, and is too late after the last epoch.
             if len(past.rows) <= len(rows) < settings.epochs:
                 stopped = stop.signal
             if stopped or not math.isfinite(row.metrics["train_loss"]):
@@ -198,18 +199,18 @@ def _logged(
         yield state, row
 
 
-def _while_it_can(show: Callable[[Row], Any]) -> Callable[[Row], None]:
+def _until_it_fails(show: Callable[[Row], Any]) -> Callable[[Row], None]:
     """Wraps `show` so that it is not called again after an OSError: a closed terminal does not end the run."""
-    fails = Event()
+    has_failed = Event()
 
-    def shown(row: Row) -> None:
+    def show_row(row: Row) -> None:
         try:
-            if not fails.is_set():
+            if not has_failed.is_set():
                 show(row)
         except OSError:
-            fails.set()
+            has_failed.set()
 
-    return shown
+    return show_row
 
 
 def _held_out(plan: Plan, params: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Signals that stop a run: Ctrl-C, the end of a batch job, a closed terminal."""
+"""Handles the signals that stop a run: Ctrl-C, the end of a batch job, a closed terminal."""
 
 import signal
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 class Stop:
-    """Whether a run was told to stop.
+    """Records whether a run should stop.
 
     Attributes:
-      signal: the number of the signal that said so, None before.
+      signal: the number of the signal that asked for it; None before it came.
     """
 
     signal: int | None = None
 
 
 def take_over() -> None:
-    """Makes Ctrl-C raise KeyboardInterrupt; until here it ended the process at once."""
+    """Makes Ctrl-C raise KeyboardInterrupt again. Until now, `_interrupted` ended the process at once."""
     if current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Records the first of these signals. The second has its usual effect, and ends the process at once.
+    """Records the first signal that comes inside. The second one ends the process at once, as usual.
 
-    A signal that is ignored stays ignored: `nohup` says so of the end of a terminal.
+    A signal that is ignored stays ignored: `nohup` ignores SIGHUP, which a closed terminal sends.
     """
     stop = Stop()
     if current_thread() is not main_thread():  # only the main thread may handle signals

@@ -1,8 +1,8 @@
-"""The state of a run in a file: all that it needs to resume with the bits of an uninterrupted run.
+"""Saves the state of a run, and reads it to resume with the bits of an uninterrupted run.
 
-`state.safetensors` in the folder of a run holds the state after an epoch and that of the model to keep; the metrics of
-the epochs up to then are in `metrics.jsonl`. The order of the rows is not stored: it depends only on the seed and the
-number of the epoch.
+`state.safetensors` in the folder of a run holds the state after an epoch, and the state whose model is kept. The
+metrics of the epochs up to then are in `metrics.jsonl`. The order of the rows is not stored: it depends only on the seed
+and the number of the epoch.
 """
 
 import json
@@ -24,11 +24,11 @@ from densefn.training.folder import Folder
 from densefn.training.loop import Plan, Snapshot, initial_state
 
 _MAY_DIFFER = {"train.epochs", "data.path", "data.target", "data.validation"}
-"""Data may have moved; what is in it is compared by its fingerprint and the preparation that was fitted to it."""
+"""Keys that may change before a run is resumed. Files of data may move: their content is compared, by fingerprint."""
 
 
 class ResumeError(ValueError):
-    """A run that cannot go on."""
+    """A run cannot be resumed."""
 
 
 def facts(plan: Plan) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def facts(plan: Plan) -> dict[str, Any]:
 
 
 def begin(run_dir: Path, plan: Plan) -> Folder:
-    """Writes what a run has before its first epoch. The config comes first: with it alone, a run can begin again."""
+    """Writes the files of a run before its first epoch. The config is first: with it alone, the run can begin again."""
     config = dump(plan.config).encode()
     _disk.replace(run_dir / folder.CONFIG, config)
     run = Folder(run_dir, facts(plan), {folder.CONFIG: folder.entry(config)})
@@ -63,12 +63,12 @@ def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folde
     """Reads the state of a run, and prepares its folder to resume.
 
     Args:
-      run_dir: its folder, locked.
-      plan: of its config, in which the number of epochs and the place of the data may have been changed.
-      warn: is told what else has changed, with which the run may go on to other roundings.
+      run_dir: the run's folder, locked.
+      plan: the plan of its config, in which the number of epochs and the paths of the data may have changed.
+      warn: is called with a message if versions have changed, which may change roundings.
 
     Returns:
-      The folder and where the run stands; None for one that was killed before it was saved.
+      The folder and the snapshot; None for a run that was killed before its first save.
 
     Raises:
       ResumeError: names what was changed since the run began.
@@ -96,7 +96,7 @@ def reopen(run_dir: Path, plan: Plan, warn: Callable[[str], Any]) -> tuple[Folde
 
 
 def _is_new(run_dir: Path) -> bool:
-    """Whether a run was killed before it was saved."""
+    """Whether a run was killed before its first save."""
     if (run_dir / folder.MANIFEST).exists():
         _, files = folder.check(run_dir, folder.CONFIG, optional=[folder.PREPARATION, folder.STATE])
         return folder.listed_name(folder.STATE, files) not in files
@@ -104,7 +104,7 @@ def _is_new(run_dir: Path) -> bool:
 
 
 def _opened(path: Path) -> AbstractContextManager[Archive]:
-    return _archive.opened(path, "where the run stood after an epoch")
+    return _archive.opened(path, "the state of a run after an epoch")
 
 
 def _described(path: Path) -> tuple[int, list[str], dict[str, Any]]:
@@ -113,7 +113,7 @@ def _described(path: Path) -> tuple[int, list[str], dict[str, Any]]:
         done, states, config = said["epoch"], said["states"], said["config"]
         is_state = type(done) is int and done > 0 and type(config) is dict
         if not is_state or states not in (["state"], ["state", "kept"]):
-            raise ValueError("its description is not one of a state")
+            raise ValueError("its description is not that of a state")
     return done, states, config
 
 
@@ -124,7 +124,7 @@ def _check_facts(run_dir: Path, plan: Plan, then: Mapping[str, Any], warn: Calla
     if settings:
         raise ResumeError(f"{run_dir}: expected JAX's settings as they were, got {', '.join(settings)}")
     if versions:
-        warn(f"{run_dir}: the run may go on to other roundings than it began with: {', '.join(versions)}")
+        warn(f"{run_dir}: the run may continue with other roundings than it began with: {', '.join(versions)}")
 
 
 def _check(run_dir: Path, plan: Plan, done: int, config: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ def _table(plan: Plan) -> dict[str, Any]:
 
 
 def _as_data(leaf: Array) -> Array:
-    """An array as it is written: an optimizer that draws noise has a key in its state."""
+    """An array that a file can hold: the state of an optimizer that draws noise has a key, which becomes integers."""
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 

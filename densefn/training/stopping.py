@@ -1,4 +1,4 @@
-"""Early stopping, and which epoch's model is kept."""
+"""Decides when a run stops early, and which epoch's model is kept."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,11 +13,11 @@ Row = TypeVar("Row", bound=Mapping[str, int | float])
 
 
 class EarlyStopping(Value):
-    """When a run ends early.
+    """The rule that ends a run early.
 
     Args:
-      metric: the name of what is watched: `"train_loss"`, `"val_loss"` or a metric such as `"val_accuracy"`.
-      patience: the run ends after this many epochs without a better value, at an epoch that is evaluated.
+      metric: the metric to watch: `"train_loss"`, `"val_loss"` or another such as `"val_accuracy"`.
+      patience: the run ends after this many epochs without a better value. It ends at an epoch with an evaluation.
       min_delta: the least improvement that counts.
 
     Source: `keras.callbacks.EarlyStopping`.
@@ -29,14 +29,14 @@ class EarlyStopping(Value):
 
 
 class Watch(NamedTuple):
-    """The best value of a metric so far; the first of equal ones.
+    """The best value of a metric so far; of equal values, the first.
 
     Attributes:
-      metric: its name in a row of metrics.
-      larger: whether more is better.
-      min_delta: by how much a value must be better.
-      best: the value, None before the first that is finite.
-      epoch: that of the value, 0 before the first.
+      metric: the name of the metric in a row.
+      larger: whether larger is better.
+      min_delta: the least improvement that counts.
+      best: the best value; None before the first finite value.
+      epoch: the epoch of the best value; 0 before the first finite value.
     """
 
     metric: str
@@ -58,7 +58,7 @@ class Watch(NamedTuple):
         if not math.isfinite(value):
             return self
         sign = 1 if self.larger else -1
-        if self.best is not None and not sign * value - self.min_delta > sign * self.best:  # rounded as in Keras
+        if self.best is not None and not sign * value - self.min_delta > sign * self.best:  # rounds as Keras does
             return self
         return self._replace(best=value, epoch=int(row["epoch"]))
 
@@ -71,13 +71,13 @@ def is_finite(row: Mapping[str, int | float]) -> bool:
 def until_stopped(
     epochs: Iterable[tuple[S, Row]], stopping: EarlyStopping | None, kept_by: str | None
 ) -> Iterator[tuple[S, Row, bool]]:
-    """The epochs up to early stopping, each with whether its model is the one to keep so far.
+    """Yields the epochs up to early stopping, each with whether its model is the one to keep so far.
 
     Args:
       epochs: pairs of a state and a row of metrics.
-      stopping: None takes all epochs.
-      kept_by: the metric by which the best is kept, None for the last. Only an epoch whose losses are finite is kept;
-        before the first of them, the last.
+      stopping: the rule; None yields all epochs.
+      kept_by: the metric whose best epoch is kept; None keeps the last epoch. Epochs whose losses are not finite are
+        kept only before the first one with finite losses.
 
     >>> rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.0, 0.0], 1)]
     >>> early = until_stopped(zip("abcde", rows), EarlyStopping(patience=2), "val_loss")

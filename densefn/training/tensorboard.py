@@ -1,4 +1,4 @@
-"""TensorBoard's event files, as an option: the figures of each epoch as they come, and at the end the histograms.
+"""Writes a TensorBoard event file: the metrics of each epoch, and histograms at the end.
 
 Tags are the names of `metrics.jsonl`, `gradient_norms/<parameter>`, `weights/<parameter>` and `outputs/<layer>`; the
 step is the number of updates.
@@ -31,18 +31,18 @@ class Events:
         self._writer.flush()
 
     def histograms(self, arrays: Mapping[str, Mapping[str, Any]], counted: Mapping[str, Mapping[str, Any]], step: int):
-        """Writes the histograms of arrays, by kind and path, in the bins in which they were counted."""
+        """Writes the histograms of arrays, by kind and path, with the bins of `counted`."""
         for kind, by_path in counted.items():
             for path, histogram in by_path.items():
                 if histogram:  # tensorboardX's own bins end at 1e20
                     values = np.asarray(arrays[kind][path], np.float64)
-                    edges: Any = histogram["edges"]  # declared as a name of a rule, and given to numpy.histogram
+                    edges: Any = histogram["edges"]  # declared as a string, but passed on to numpy.histogram
                     self._writer.add_histogram(f"{kind}/{path}", values[np.isfinite(values)], step, bins=edges)
 
 
 @contextmanager
 def events(folder: Path) -> Iterator[Events]:
-    """An event file in a folder."""
+    """Opens an event file in a folder."""
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:

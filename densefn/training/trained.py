@@ -1,4 +1,4 @@
-"""A trained model from the folder of its run: what it says of raw rows, and how good that is."""
+"""Opens the folder of a run, to predict and to evaluate raw rows with the trained model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,15 @@ from densefn.training.epochs import make_evaluate
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, with what stands before and after it.
+    """A trained model, with its config and its preparation.
 
     Attributes:
-      file: the config of the run, in which all is resolved.
-      config: that it describes.
+      file: the config file of the run, with every choice made.
+      config: the config in the file.
       preparation: turns raw rows into inputs, and outputs into classes or numbers.
       model: the layer.
-      params: that were kept.
-      fingerprint: of the rows of the run.
+      params: the parameters that the run kept.
+      fingerprint: the fingerprint of the rows of the run.
     """
 
     file: ConfigFile
@@ -37,10 +37,11 @@ class Trained:
     fingerprint: str
 
     def predict(self, table: Table) -> Decoded:
-        """What the model says of raw rows, which need no target.
+        """Predicts raw rows, which need no target.
 
         Raises:
-          DataError: names row and column of what does not go with the training rows.
+          DataError: names the row and the column of a cell that cannot be used, or the row of an output that is not
+            finite.
         """
         apply = jax.jit(self.model.apply)
         parts = (part for _, part in table.chunks(len(self.preparation.features)))
@@ -57,8 +58,9 @@ class Trained:
           table: raw rows with targets; None takes the rows that the run held out.
 
         Raises:
-          DataError: names row and column of what does not go with the training rows, or a loss that is not finite.
-          ConfigError: if the rows of the run are wanted and are no longer what they were.
+          DataError: names the row and the column of a cell that cannot be used, or a loss that is not finite. Also if
+            the data of the run has changed since.
+          ConfigError: if the data of the run can no longer be read.
         """
         rows = self._held_out() if table is None else self._rows(table)
         loss = losses.choose(self.config.loss, classifies=self.preparation.classes is not None)
@@ -99,9 +101,9 @@ def open_run(run_dir: str | Path) -> Trained:
 
 
 def as_frame(table: Table, preparation: Preparation, predicted: Decoded) -> pl.DataFrame:
-    """Predictions as a table: the columns of the rows, if they have some, and then those of the model.
+    """Predictions as a table: the rows' columns, then `predicted <target>` and, for classes, `probability <class>`.
 
-    They are `predicted <target>` and, for classes, `probability <class>`, each in place of one that has its name.
+    A column of predictions replaces a column of the rows with the same name. Rows from arrays have no columns here.
     """
     values = predicted.values.reshape(len(table), -1)
     columns = {f"predicted {title}": values[:, i] for i, title in enumerate(preparation.targets)}

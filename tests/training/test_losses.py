@@ -226,5 +226,5 @@ class TestChoice:
             CrossEntropy(class_weights=(1, 2)).fitted(classes, 3)
         with pytest.raises(TableError, match="expected data of two classes for BinaryCrossEntropy, got 3"):
             BinaryCrossEntropy().fitted(classes, 3)
-        with pytest.raises(ValueError, match=r"expected one output a row, got outputs of shape \(40, 3\)"):
+        with pytest.raises(ValueError, match=r"expected one output per row, got outputs of shape \(40, 3\)"):
             BinaryCrossEntropy()(jnp.zeros((40, 3)), classes)

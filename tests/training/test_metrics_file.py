@@ -35,7 +35,7 @@ def test_a_row_is_written_with_null_for_nan_and_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": 3}, "it is that of epoch 3"),
+        ({"epoch": 3}, "the row is that of epoch 3"),
         ({"step": "14"}, "step: expected a number, got '14'"),
         ({"val_r2": [1]}, r"val_r2: expected a number, got \[1\]"),
         ({"gradient_norms": 3}, "gradient_norms: expected a table of numbers, got 3"),
