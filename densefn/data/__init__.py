@@ -1,8 +1,8 @@
-"""Data: the rows of a file or of a named data set, as a model takes them, and a model's outputs in the target's terms.
+"""Loads rows from files and named data sets, prepares them for a model, and decodes the model's outputs.
 
 dataset = data.load(source)            # reads, splits and prepares the rows of a section [data]
 table = data.read("new.csv")           # raw rows
-x = dataset.preparation.inputs(table)  # as the model takes them
+x = dataset.preparation.inputs(table)  # inputs of a model
 """
 
 import warnings

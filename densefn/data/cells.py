@@ -1,4 +1,4 @@
-"""Cells as numbers, truth values or text; a gap is NaN or null.
+"""Reads cells as numbers, as true and false, or as text. A gap becomes NaN or null.
 
 A cell is a gap if it is empty or one of the table's `gaps`. Case and surrounding spaces are ignored.
 """
@@ -51,6 +51,7 @@ def numbers(table: Table, name: str) -> np.ndarray:
     else:
         raise _unusable(table, name)
     if gaps := [float(gap) for gap in table.gaps if _NUMBER.fullmatch(gap)]:
+        # -9.9 in a Float32 column is another number than in float64, so a gap is rounded as its column is.
         same = np.float32 if series.dtype == pl.Float32 else np.float64
         values = np.where(np.isin(values, np.array(gaps, same).astype(np.float64)), np.nan, values)
     beyond = np.flatnonzero(np.abs(values) > LARGEST)
@@ -125,7 +126,7 @@ def numbers_as_text(values: np.ndarray) -> pl.Series:
 
 def beyond_float32(array: np.ndarray) -> tuple[int, int] | None:
     """The place of the first number in `[rows, columns]` that is not finite in float32, if there is one."""
-    if array.min() >= -LARGEST and array.max() <= LARGEST:  # neither is so where there is a NaN
+    if array.min() >= -LARGEST and array.max() <= LARGEST:  # both are false for a NaN
         return None
     row, column = np.argwhere(~(np.abs(array) <= LARGEST))[0]
     return int(row), int(column)
@@ -177,7 +178,7 @@ def are_codes(table: Table, name: str) -> bool:
 
 
 def beyond_float64(lowest: Any, highest: Any) -> bool:
-    """Whether float64 rounds some of the whole numbers between these."""
+    """Whether float64 rounds some whole numbers from `lowest` to `highest`."""
     return int(lowest) < -(2**53) or int(highest) > 2**53
 
 

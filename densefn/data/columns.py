@@ -1,4 +1,4 @@
-"""Columns of a model's input: each says how its raw cells become numbers.
+"""The columns of a model's input, which encode raw cells as numbers.
 
 A column is a value that is fitted on the training rows. A run's `preparation.json` holds it as a table, with the name
 of its class as `kind`.
@@ -166,7 +166,7 @@ class Block(Column):
         return checked_array(table, self.name, flat)
 
     def _numbers(self, table: Table) -> np.ndarray:
-        if self._is_header_enough(table):
+        if self._is_equivalent(table):
             return np.stack([cells.numbers(table, name) for name in table.inputs], axis=1)
         array = table.array(self.name)
         if self.target is not None and array.ndim == 2 and array.shape[1] == self.shape[0] + 1:
@@ -176,8 +176,8 @@ class Block(Column):
             raise table.error(f"{self.name}: expected {expected}, got {array.dtype} of the shape {list(array.shape)}")
         return array
 
-    def _is_header_enough(self, table: Table) -> bool:
-        """Whether the rows are a table with as many columns as the array has: `predict` takes one for the other."""
+    def _is_equivalent(self, table: Table) -> bool:
+        """Whether a table has as many columns as the array: `predict` accepts such a table in place of the array."""
         return not table.has_arrays and len(table.inputs) == np.prod(self.shape)
 
 

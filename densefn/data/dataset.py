@@ -1,4 +1,4 @@
-"""A data set: the rows of a source, split and prepared, on the device or streamed from their file."""
+"""Loads a data set: splits and prepares the rows of a source, on the device or streamed from their file."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Dataset:
     Attributes:
       train: the rows to fit.
       validation: the rows that are held out.
-      preparation: encoded them.
+      preparation: encodes rows in the same way.
       fingerprint: SHA-256 of all encoded inputs and targets, in the order of the file.
       notes: decisions about the files that the user should know, one line each.
     """
@@ -55,7 +55,7 @@ class Dataset:
 
 
 def load(source: Source) -> Dataset:
-    """Loads a data set, splits it, and prepares both parts; only the training rows are used to fit.
+    """Loads a data set, splits it, and prepares both parts. The preparation is fitted on the training rows only.
 
     Raises:
       TableError: names the file, the row and the column of what is wrong, and the key of [data].
@@ -67,7 +67,7 @@ def load(source: Source) -> Dataset:
         indices = _split(table, source) if own is None else (np.arange(len(table)),)
         preparation = source.fit(table, indices[0])
         digest = hashlib.sha256()
-        make = _stream if source.streams(_size(preparation, table, own), _memory()) else _held
+        make = _stream if source.streams(_size(preparation, table, own), _memory()) else _in_memory
         train, *rest = make(digest, preparation, table, *indices)
         if own is not None:
             with blaming("validation"):
@@ -81,11 +81,11 @@ def load(source: Source) -> Dataset:
 
 
 def describe(source: Source, dataset: Dataset) -> str:
-    """The rows in a line: how many, of how many features, and what is learned of them.
+    """Describes a data set in one line: its rows, its features and its target.
 
     Args:
-      source: the source.
-      dataset: what `load` made of it.
+      source: the source of the rows.
+      dataset: the data set that `load` returned for it.
 
     Returns:
       A line of text.
@@ -114,7 +114,7 @@ def _split(table: Table, source: Source) -> tuple[np.ndarray, np.ndarray]:
     return order[held_out:], order[:held_out]
 
 
-def _held(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
+def _in_memory(digest: Any, preparation: Preparation, table: Table, *indices: np.ndarray) -> list[Rows | Stream]:
     x, y = preparation.inputs(table), preparation.labels(table)
     digest.update(x)
     digest.update(y)

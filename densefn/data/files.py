@@ -58,9 +58,9 @@ def machine_memory() -> float:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Silences the standard error inside.
+    """Silences standard error inside.
 
-    Polars panics at some damaged files. It raises a Python error, but Rust prints its own message as well.
+    Polars panics at some damaged files. It raises a Python error, but Rust also prints a message of its own.
     """
     try:
         kept = os.dup(2)
@@ -111,8 +111,8 @@ def read(path: str | Path) -> Table:
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     reader = arrays.read_idx if arrays.is_idx(path) else _READERS.get(ending)
     if reader is None or (path.suffix.lower() == ".gz" and reader not in (text_table.read, arrays.read_idx)):
-        endings = f"{', '.join(_READERS)}, .csv.gz, .tsv.gz or IDX"
-        raise DataError(f"{shown_path(path)}: expected a file {endings}, by the ending of its name")
+        endings = f"{', '.join(_READERS)}, .csv.gz or .tsv.gz, or an IDX file"
+        raise DataError(f"{shown_path(path)}: expected a file whose name ends in {endings}")
     return _opened(path, reader)
 
 

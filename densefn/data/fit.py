@@ -18,7 +18,7 @@ from densefn.data.targets import Classes, Target
 
 _MOST_LEVELS = 1_000
 _MOSTLY = 0.95
-"""A category is left out if its rare levels hold this fraction of the training rows."""
+"""A column of categories is left out if its rare levels hold at least this fraction of the training rows."""
 
 
 class Gaps(NamedTuple):
@@ -45,7 +45,7 @@ def fit_table(
       table: all rows.
       train: the indices of the training rows.
       targets: names of the target columns.
-      ignore: names of columns that are no input.
+      ignore: names of columns that are not inputs.
       categorical: names of columns that are categories whatever they hold.
       task: "classification", "regression" or None, which chooses by what the target holds.
       gaps: how missing values are handled.
@@ -71,7 +71,7 @@ def fit_table(
         column = _column(table, train, name, kinds[name], gaps)
         (left_out if isinstance(column, str) else columns).append(column)
     if not columns:
-        raise table.error(f"expected a column that says something of the rows, got none: {'; '.join(left_out)}")
+        raise table.error(f"expected a column that differs between the rows, got none: {'; '.join(left_out)}")
     return replace(_with_scale(tuple(columns), table, train, target), left_out=tuple(left_out))
 
 
@@ -126,7 +126,7 @@ def _with_scale(
         values = encode(columns, part)[is_train[place]]
         found = found.with_rows(values.reshape(-1, 1) if is_one_unit else values)
     if are_constant(found.lowest, found.highest).all():
-        raise table.error("expected inputs that differ, and all training rows have the same")
+        raise table.error("expected inputs that differ between rows, got the same inputs in all training rows")
     mean, scale = found.mean_and_scale()
     mean, scale = np.where(is_scaled, mean, 0.0), np.where(is_scaled, scale, 1.0)
     return Preparation(columns, tuple(mean.tolist()), tuple(scale.tolist()), target, gaps=table.gaps)
@@ -137,8 +137,8 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     with blaming("ignore"):
         if kind == "date":
             raise table.cell_error(
-                0, name, "this column holds dates, which are no numbers; write what matters of them in columns of "
-                f"their own (a year, days since the first), and put {name!r} in data.ignore",
+                0, name, "this column holds dates, not numbers; add columns of numbers (a year, days since the "
+                f"first date), and put {name!r} in data.ignore",
             )  # fmt: skip
         if kind == "with unit":
             row, cell = cells.first_with_unit(table, name)
@@ -167,13 +167,13 @@ def _column(table: Table, train: np.ndarray, name: str, kind: str, gaps: Gaps) -
     has_gaps = len(present) < len(values)
     indicator = gaps.indicator and has_gaps
     if are_constant(present.min(), present.max()) and not indicator:
-        return _said_constant(name, "the same or missing" if has_gaps else "the same", len(values))
+        return _constant_note(name, "the same or missing" if has_gaps else "the same", len(values))
     if kind == "flag":
         return Flag(name, float(present.mean()), indicator)
     return Number(name, float(np.median(present) if gaps.fill == "median" else present.mean()), indicator)
 
 
-def _said_constant(name: str, what: str, rows: int) -> str:
+def _constant_note(name: str, what: str, rows: int) -> str:
     return f"column {name!r}: {what} in all {rows:,} training rows; left out"
 
 
@@ -187,7 +187,7 @@ def _category(table: Table, train: np.ndarray, name: str, rare: int) -> Category
             "data.ignore, or raise data.rare"
         )
     if len(counts) == 1:
-        return _said_constant(name, "the same", len(train))
+        return _constant_note(name, "the same", len(train))
     if sum(count for count in counts.values() if count < rare) >= _MOSTLY * len(train):
         return f"column {name!r}: {len(counts):,} levels in {len(train):,} training rows, mostly rare; left out"
     return Category(name, tuple(levels), counts[None] >= rare)

@@ -1,4 +1,4 @@
-"""Fitting a target: which task it makes, and the classes or the figures of the training rows."""
+"""Fits a target: chooses the task, and finds the classes, or the mean and scale of the training rows."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from densefn.data.targets import Classes, Numbers, Target, class_texts, refuse_m
 
 _MOST_CLASSES = 10_000
 _FEW = 20
-"""Up to as many whole numbers are taken for classes, if there are five rows of each on average."""
+"""At most this many different whole numbers are taken for classes, if there are five rows of each on average."""
 
 
 def table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
@@ -69,7 +69,7 @@ def array_target(table: Table, train: np.ndarray, name: str, column: int | None,
 def _refuse_one_hot(table: Table, names: tuple[str, ...], values: np.ndarray) -> None:
     if values.shape[1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
         raise table.error(
-            f"the targets {', '.join(names)} are one-hot: 0 and 1, one 1 a row; write one column of classes, as "
+            f"the targets {', '.join(names)} are one-hot, with a single 1 in each row; write one column of classes, as "
             'numpy.argmax(y, axis=1) makes it, or set data.task = "regression"'
         )
 
@@ -77,7 +77,7 @@ def _refuse_one_hot(table: Table, names: tuple[str, ...], values: np.ndarray) ->
 def _task_of_cells(table: Table, name: str) -> str:
     values = cells.numbers(table, name)
     task = _task(values, len(np.unique(values[~np.isnan(values)])))
-    if task == "classification" and cells.are_codes(table, name):  # float64 takes some of them for one
+    if task == "classification" and cells.are_codes(table, name):  # float64 merges some of them
         return _task(values, cells.text(table, name).drop_nulls().n_unique())
     return task
 
@@ -123,7 +123,7 @@ def _numbers(table: Table, train: np.ndarray, names: tuple[str, ...], column: in
     found = Moments().with_rows(numbers[train])
     if are_constant(found.lowest, found.highest).all():
         raise table.error(
-            f"{', '.join(names)}: expected a target that differs, and all {len(train):,} training rows have the same; "
+            f"{', '.join(names)}: expected a target that differs, got the same in all {len(train):,} training rows; "
             "another data.seed draws others"
         )
     mean, scale = found.mean_and_scale()

@@ -44,7 +44,7 @@ def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series])
     notes = []
     for number, name in enumerate(names):
         if name == "" and (_is_empty(columns[number]) or "" in places):
-            names[number] = None  # a delimiter at the end of each line, or the second index of several
+            names[number] = None  # a delimiter ends each line, or pandas wrote several index columns
         elif name is not None and (first := places.setdefault(name, number)) < number:
             expected = "expected unique names"
             raise DataError(f"{place}: {expected}, and columns {first + 1} and {number + 1} are both {name!r}")

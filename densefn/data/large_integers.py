@@ -15,9 +15,9 @@ def refuse_rounded_cells(table: Table, name: str, values: np.ndarray, fix: str) 
 
     Args:
       table: the rows.
-      name: of the column.
+      name: the name of the column.
       values: its cells as float64, with NaN in the gaps.
-      fix: another remedy, for the message.
+      fix: another way to correct it, for the message.
     """
     if np.any(np.abs(values) > 2**53) and not table.series(name).dtype.is_float():
         texts = cells.text(table, name)

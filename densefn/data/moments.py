@@ -1,4 +1,4 @@
-"""Mean and standard deviation of columns, computed chunk by chunk."""
+"""Computes mean and standard deviation of columns, chunk by chunk."""
 
 import math
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ class Moments(NamedTuple):
             return self
         mean = values.mean(axis=0, dtype=np.float64)
         rows, distance = self.rows + len(values), mean - self.mean
+        # sqrt(a**2 + b**2) by `hypot`: the squares of deviations above 1e154 would be infinite.
         norm = np.hypot(self.norm, _norm(values - mean))
         norm = np.hypot(norm, distance * np.sqrt(self.rows * len(values) / rows))
         lowest, highest = np.minimum(self.lowest, values.min(axis=0)), np.maximum(self.highest, values.max(axis=0))

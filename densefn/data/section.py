@@ -28,7 +28,9 @@ def as_source(given: Any) -> Source:
     if "name" not in given:
         is_table = isinstance(path, str) and not files.is_array(path)
         return build(TableFile if is_table else ArrayFile, given)
-    cls = NAMES.get(name, Bundled) if isinstance(name, str) else Bundled  # which refuses a name that is unknown
+    cls = (
+        NAMES.get(name, Bundled) if isinstance(name, str) else Bundled
+    )  # `Bundled` raises the error for an unknown name
     if "path" in given and "path" not in checks(cls):
         raise TableError([Problem(("path",), f"expected either a name or a path, got both {name!r} and {path!r}")])
     return build(cls, {key: item for key, item in given.items() if key != "name" or key in checks(cls)})
@@ -42,7 +44,7 @@ def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any
       folder: what the paths in it are relative to.
 
     Returns:
-      The section, with other strings.
+      The section with absolute paths.
 
     >>> with_absolute_paths({"path": "houses.csv", "target": "price"}, Path("/data"))
     {'path': '/data/houses.csv', 'target': 'price'}

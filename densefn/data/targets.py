@@ -96,6 +96,7 @@ class Classes(Target):
         logits = np.asarray(outputs, np.float64)
         if logits.shape[-1] == 1:  # the logit of the second of two classes
             logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+        # A common factor cancels in the softmax: without the subtraction, logits above 709 would overflow.
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return Decoded(np.array(self.names)[logits.argmax(axis=-1)], odds / odds.sum(axis=-1, keepdims=True))
 
@@ -129,7 +130,7 @@ class Numbers(Target):
     def labels(self, table: Table) -> np.ndarray:
         raw = target_numbers(table, self.names, self.column)
         if raw.shape[1] != len(self.mean):
-            raise table.error(f"expected {len(self.mean)} targets a row, got {raw.shape[1]}")
+            raise table.error(f"expected {len(self.mean)} targets per row, got {raw.shape[1]}")
         return ((raw - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, outputs: np.ndarray) -> Decoded:
@@ -150,7 +151,7 @@ def class_texts(table: Table, name: str, form: str, column: int | None = None) -
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            raise table.error(f"{name}: expected one class a row, got the shape {list(array.shape)}")
+            raise table.error(f"{name}: expected one class per row, got the shape {list(array.shape)}")
         if array.dtype.kind in "iuf":
             return cells.numbers_as_text(array)
         table = replace(table, columns={name: pl.Series(array.astype(str))})

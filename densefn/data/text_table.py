@@ -54,7 +54,7 @@ def read(path: Path) -> Table:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Raises the limit of `csv` on the length of a field, which is global, to the longest line."""
+    """Raises the limit of `csv` on the length of a field to the longest line. The limit is global to the process."""
     before = csv.field_size_limit(_LONGEST)
     try:
         yield
@@ -184,7 +184,7 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
             got = f"0x{byte.hex()} ({place}), in Windows-1252 {byte.decode('cp1252', 'replace')!r}"
             raise DataError(f"{name}:{number}: expected UTF-8, got {got}; {_convert('windows-1252')}") from None
         if "\0" in text:
-            raise DataError(f"{name}:{number}: expected text, got a zero byte; the file is no table of text")
+            raise DataError(f"{name}:{number}: expected text, got a zero byte; the file is not a table of text")
         yield text
         offset += len(line)
 

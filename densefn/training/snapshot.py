@@ -1,8 +1,8 @@
 """Saves the state of a run, and reads it to resume with the bits of an uninterrupted run.
 
 `state.safetensors` in the folder of a run holds the state after an epoch, and the state whose model is kept. The
-metrics of the epochs up to then are in `metrics.jsonl`. The order of the rows is not stored: it depends only on the seed
-and the number of the epoch.
+metrics of the epochs up to then are in `metrics.jsonl`. The order of the rows is not stored: it depends only on the
+seed and the number of the epoch.
 """
 
 import json

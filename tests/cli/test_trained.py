@@ -210,7 +210,7 @@ def test_a_class_that_training_did_not_have_is_refused(trained, tmp_path, capsys
         ),
         (["evaluate", "nowhere"], "nowhere: expected the folder of a run, with config.toml and manifest.json"),
         (["predict", "RUN", "none.csv"], "none.csv: expected a file, and there is none"),
-        (["predict", "RUN", "new.doc"], "new.doc: expected a file .csv"),
+        (["predict", "RUN", "new.doc"], "new.doc: expected a file whose name ends in .csv"),
         (["predict", "RUN", "new.csv", "-o", "nowhere/out.csv"], "--output nowhere/out.csv: No such file or directory"),
     ],
 )

@@ -108,7 +108,7 @@ def lines(**changed):
         ),
         (
             HEADER + ROWS.replace("Paris", "2024-05-01").replace("Rome", "2024-06-01 10:00"),
-            "houses.csv:2: column 'city': this column holds dates, which are no numbers; write what matters",
+            "houses.csv:2: column 'city': this column holds dates, not numbers; add columns of numbers",
         ),
         (
             HEADER + ROWS.replace("Paris", "NA").replace("Rome", ""),
@@ -220,9 +220,9 @@ def test_a_missing_validation_file_a_folder_and_an_unknown_ending_are_told(fails
     ("path", "message"),
     [
         ("nothing.csv", "config.toml:3: data.path: nothing.csv: expected a file, and there is none"),
-        ("..", "..: expected a file .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz, .tsv.gz or IDX, by the ending of"),
-        ("a.xlsx", "a.xlsx: expected a file .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz, .tsv.gz or IDX, by the"),
-        ("a.npy.gz", "a.npy.gz: expected a file .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz, .tsv.gz or IDX, by"),
+        ("..", "..: expected a file whose name ends in .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz or .tsv.gz"),
+        ("a.xlsx", "a.xlsx: expected a file whose name ends in .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz or"),
+        ("a.npy.gz", "a.npy.gz: expected a file whose name ends in .csv, .tsv, .txt, .parquet, .npz, .npy, .csv.gz or"),
         ("zero\\u0000.csv", "expected the path of a file: "),
     ],
 )

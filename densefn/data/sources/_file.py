@@ -1,4 +1,4 @@
-"""What all sources that are files share."""
+"""The base of all sources that are files."""
 
 from dataclasses import KW_ONLY, replace
 from pathlib import Path
@@ -15,8 +15,8 @@ class FileSource(Source):
     """Base of the sources that are files.
 
     Args:
-      path: of the file; in a config relative to the config's folder, in `--set` and in Python to the current one.
-      validation: a file of rows to hold out, of the same kind and columns; None holds a part of the first one's out.
+      path: the file. A relative path starts at the config's folder; in `--set` and in Python, at the current folder.
+      validation: a file of rows to hold out, with the same format and columns. None holds out a fraction of `path`.
       task: "classification" or "regression"; None is a classification if the target is text, true and false, or a
         few whole numbers (two, or up to 20 with five rows of each on average).
     """

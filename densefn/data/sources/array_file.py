@@ -21,11 +21,11 @@ class ArrayFile(FileSource):
 
     Args:
       inputs: the name of the array of inputs in an `.npz` file.
-      target: the name of the array of targets in an `.npz` file. For an `.npy` file another `.npy` file, with a path
-        as `path` has it, or the number of the target's column, -1 for the last.
-      stream: whether the rows stay in their `.npy` file, which must not change meanwhile, and go to the device part by
-        part, the next while the last is computed; training gives the same bits. None streams rows that take more than a
-        quarter of the device's memory.
+      target: the name of the array of targets in an `.npz` file. For an `.npy` file, the path of another `.npy` file,
+        or the index of the target's column, -1 for the last.
+      stream: whether the rows stay in their `.npy` file and are read part by part, each while the previous one is
+        computed. The file must not change during training. The trained model is the same, bit for bit. None streams
+        rows that take more than a quarter of the device's memory.
 
     >>> ArrayFile("rows.npy", target=-1, stream=True)
     ArrayFile(path='rows.npy', target=-1, stream=True)
@@ -66,7 +66,7 @@ class ArrayFile(FileSource):
         return self._is_npy and (size > memory / 4 if self.stream is None else self.stream)
 
     def _with_target(self, table: Table) -> Table:
-        """The inputs and the targets alone, found to be of equally many rows."""
+        """The arrays of inputs and targets only, after a check that both have as many rows."""
         with blaming("inputs"):
             x = table.array(self.inputs)
         with blaming("target"):

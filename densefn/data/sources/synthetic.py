@@ -13,7 +13,7 @@ from densefn.data.source import NamedSource, register
 from densefn.data.table import Table
 
 _MOST_NUMBERS = 2**28
-"""Of all rows together, 2 GiB in float64: a mistyped size is refused before it takes the memory."""
+"""The most numbers of all rows, 2 GiB in float64: a mistyped size is refused before it takes the memory."""
 
 
 @register

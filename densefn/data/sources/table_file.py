@@ -13,16 +13,16 @@ from densefn.data.sources._file import FileSource
 from densefn.data.table import GAPS, Table, nfc
 
 _MOST_LINES = 10
-"""About as many columns of categories a line each is printed; about more, one for all of them."""
+"""For at most this many columns of categories, one line is printed for each; for more, one line for all."""
 
 
 def _names(given: Any) -> tuple[str, ...]:
-    """Names, of which one may stand alone."""
+    """Checks names of columns: a list, or a single name."""
     return tuple(map(nfc, (given,) if isinstance(given, str) else _checks.several(_checks.text)(given)))
 
 
 def _gaps(given: Any) -> tuple[str, ...]:
-    """Cells, of which one may stand alone."""
+    """Checks cells that count as missing: a list, or a single cell."""
     return _checks.several(_gap)([given] if isinstance(given, str | int | float) else given)
 
 
@@ -41,16 +41,16 @@ def _targets(given: Any) -> tuple[str, ...]:
 class TableFile(FileSource):
     """A table with named columns: `.csv`, `.tsv`, `.txt`, these gzipped, or `.parquet`.
 
-    A column is numbers, true and false, or categories, by what is in it.
+    The cells of a column decide whether it holds numbers, true and false, or categories.
 
     Args:
-      target: the name of the target's column; of several for several numbers.
-      ignore: names of columns that are no input.
-      categorical: names of columns that are categories though they hold numbers.
-      missing: what stands for missing numbers: the "mean" or the "median" of the training rows.
-      missing_values: the cells that count as missing beside an empty one, text or numbers, whatever their case.
-      missing_indicator: whether a column that says where a number was missing is put beside each one with gaps.
-      rare: a category of fewer training rows than this counts as one that training did not see.
+      target: the name of the target's column, or a list of names for several numbers.
+      ignore: names of columns that are not inputs.
+      categorical: names of columns that are categories although they hold numbers.
+      missing: what replaces a missing number: the "mean" or the "median" of the training rows.
+      missing_values: the cells that count as missing besides empty ones, as text or numbers. Case is ignored.
+      missing_indicator: whether each column of numbers with gaps gets a second column, which is 1 in the gaps.
+      rare: a category with fewer training rows than this counts as one that training did not see.
 
     >>> TableFile("houses.csv", "price", ignore="id")
     TableFile(path='houses.csv', target=('price',), ignore=('id',))
