@@ -1,4 +1,4 @@
-"""Arrays in files: NumPy's `.npz` and `.npy`, and the IDX files in which MNIST is distributed.
+"""Reads arrays from files: NumPy's `.npz` and `.npy`, and the IDX files in which MNIST is distributed.
 
 Nothing is unpickled, and the size that a header announces is compared with that of the file before memory is taken.
 """

@@ -43,7 +43,7 @@ class Filled(Column):
     """Base of columns of numbers in which gaps are filled.
 
     Args:
-      name: of the column.
+      name: the name of the column.
       fill: the number that replaces a gap.
       indicator: whether a second encoded column is 1 in the gaps, and 0 elsewhere.
     """
@@ -68,7 +68,7 @@ class Filled(Column):
 
 
 class Number(Filled):
-    """A column of numbers; arguments as of `Filled`."""
+    """A column of numbers; arguments as for `Filled`."""
 
     @property
     def is_scaled(self) -> list[bool]:
@@ -79,7 +79,7 @@ class Number(Filled):
 
 
 class Flag(Filled):
-    """A column of true and false, encoded as 1 and 0; arguments as of `Filled`, with a fill from 0 to 1."""
+    """A column of true and false, encoded as 1 and 0; arguments as for `Filled`, with a fill from 0 to 1."""
 
     fill: Annotated[float, _checks.number(minimum=0, maximum=1)]
 
@@ -88,11 +88,11 @@ class Flag(Filled):
 
 
 class Category(Column):
-    """A one-hot column of categories: one place per level, one for gaps if they are a level, and one for the rest.
+    """A one-hot column of categories: an encoded column per level, one for gaps if they are a level, one for the rest.
 
     Args:
-      name: of the column.
-      levels: the categories with a place of their own.
+      name: the name of the column.
+      levels: the categories that have an encoded column.
       gaps: whether a gap is a level; otherwise it is one of the rest.
     """
 
@@ -140,8 +140,8 @@ class Block(Column):
     """An array of numbers, flattened to `[rows, columns]`.
 
     Args:
-      name: of the array.
-      shape: of a row.
+      name: the name of the array.
+      shape: the shape of a row.
       labels: the names of the encoded columns; None numbers them.
       target: the index of the target's column in the array, which is left out; None if the array has none.
     """

@@ -44,7 +44,10 @@ def _filled_rows(frame: pl.DataFrame) -> int:
 
 
 def _refuse_too_large(shown: str, rows: int, columns: int) -> None:
-    """Parquet compresses equal cells to almost nothing, so a few kilobytes may unpack to more than the memory."""
+    """Raises `DataError` if the rows take more than half of the memory.
+
+    Parquet compresses equal cells to almost nothing, so a file of a few kilobytes may unpack to more than the memory.
+    """
     size = rows * columns * np.dtype(np.float64).itemsize
     if size > machine_memory() / 2:
         announced = f"{rows:,} rows of {columns:,} columns, which take {size / 2**30:,.1f} GiB"
@@ -122,7 +125,7 @@ def _opened(path: Path, reader: Callable[[Path], Table]) -> Table:
     try:
         try:
             found = path.stat().st_mode
-        except ValueError as error:  # a zero byte in it, or characters that the file system cannot write
+        except ValueError as error:  # a zero byte in the path, or characters that the file system cannot write
             raise DataError(f"{shown}: expected the path of a file: {error}") from None
         if not stat.S_ISREG(found):
             kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}

@@ -27,7 +27,7 @@ class Gaps(NamedTuple):
     Attributes:
       fill: "mean" or "median", of the training rows, for numbers.
       indicator: whether a column with gaps in the training rows gets a second column that marks them.
-      rare: categories with fewer training rows than this have no place of their own.
+      rare: categories with fewer training rows than this have no encoded column.
     """
 
     fill: str = "mean"
@@ -79,14 +79,14 @@ def fit_arrays(
     table: Table, train: np.ndarray, *, inputs: str = "x", target: str | int = "y", task: str | None = None,
     classes: Sequence[str] | None = None, labels: Sequence[str] | None = None,
 ) -> Preparation:  # fmt: skip
-    """Fits arrays. An array of bytes holds pixels, which share one mean and one scale.
+    """Fits the columns of arrays. An array of bytes holds pixels, which share one mean and one scale.
 
     Args:
       table: all rows.
       train: the indices of the training rows.
       inputs: the name of the array of inputs.
       target: the name of the array of targets, or the number of their column in the array of inputs.
-      task: as of `fit_table`.
+      task: as for `fit_table`.
       classes: the names of classes whose numbers, from 0, are in the array; None names them by the array's values.
       labels: names of the input columns; None numbers them.
     """

@@ -14,7 +14,7 @@ _FEW = 20
 
 
 def table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: str | None) -> Target:
-    """The target in columns of a table; arguments as of `fit.fit_table`."""
+    """The target in columns of a table; arguments as for `fit.fit_table`."""
     name, *others = names
     kind = cells.column_type(table, name)
     if kind in ("empty", "date"):
@@ -45,7 +45,7 @@ def table_target(table: Table, train: np.ndarray, names: tuple[str, ...], task: 
 
 
 def array_target(table: Table, train: np.ndarray, name: str, column: int | None, task: str | None) -> Target:
-    """The target in an array, or in a column of one; arguments as of `fit.fit_arrays`."""
+    """The target in an array, or in a column of one; arguments as for `fit.fit_arrays`."""
     array = table.array(name)
     if task is None:
         of_numbers = array.dtype.kind in "iuf" and (column is None or array.ndim == 2)

@@ -1,4 +1,4 @@
-"""Headers: the names of a table's columns, and the index columns among them."""
+"""Reads headers: the names of a table's columns, and the index columns among them."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Names:
     Attributes:
       kept: the name of each column; None leaves it out.
       index: columns that are kept but are not inputs, such as the index that pandas writes.
-      notes: decisions about them, one line each.
+      notes: decisions about the columns, one line each.
     """
 
     kept: list[str | None]
@@ -30,7 +30,7 @@ def column_names(place: str, given: Sequence[str], columns: Sequence[pl.Series])
     """Checks that names are unique, and composes them (NFC).
 
     Args:
-      place: of the header, for messages.
+      place: the place of the header, for messages.
       given: the names in the file.
       columns: the cells below each name.
 

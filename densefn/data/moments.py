@@ -11,10 +11,10 @@ class Moments(NamedTuple):
 
     Attributes:
       rows: the number of rows so far.
-      mean: of each column.
-      norm: the root of the sum of squared deviations from the mean.
-      lowest: the smallest number of each.
-      highest: the largest number of each.
+      mean: the mean of each column.
+      norm: the root of the sum of squared deviations from the mean, for each column.
+      lowest: the smallest number of each column.
+      highest: the largest number of each column.
     """
 
     rows: int = 0

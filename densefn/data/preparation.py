@@ -1,4 +1,4 @@
-"""The preparation: encodes raw rows for a model and decodes its outputs; fitted on the training rows only."""
+"""Encodes raw rows for a model, and decodes the model's outputs, by what was fitted on the training rows."""
 
 import json
 from dataclasses import replace
@@ -20,11 +20,11 @@ class Preparation(Value):
     """Encodes raw rows as a model's inputs, and decodes its outputs to classes or numbers.
 
     Args:
-      columns: of the input, in order.
-      mean: of each encoded column over the training rows; 0 if it is not standardised.
+      columns: the columns of the input, in order.
+      mean: the mean of each encoded column over the training rows; 0 if it is not standardised.
       scale: the divisor of each encoded column; 1 if it is constant or not standardised.
       target: what the model predicts.
-      left_out: the columns that were left out, one line with the reason each.
+      left_out: one line for each column that was left out, with the reason.
       gaps: the cells that count as missing, as in `Table`. The default is for runs of an earlier densefn, whose files
         lack the key.
 
@@ -87,7 +87,7 @@ class Preparation(Value):
         return [said for column in self.columns if isinstance(column, Category) and (said := column.unseen(table))]
 
     def inputs(self, table: Table) -> np.ndarray:
-        """Raw rows as a model takes them, `(encode(table) - mean) / scale`, `[rows, features]` of float32.
+        """A model's inputs for raw rows, `(encode(table) - mean) / scale`: `[rows, features]` of float32.
 
         Raises:
           DataError: as `encode`.

@@ -1,4 +1,4 @@
-"""Prepared rows: on the device, or streamed from a file that is too large for it."""
+"""Holds prepared rows: on the device, or streamed from a file that is too large for it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from densefn.data.table import Table
 
 
 class Rows(NamedTuple):
-    """Examples.
+    """Prepared rows on the device.
 
     Attributes:
       x: `[rows, features]` of float32.

@@ -1,7 +1,7 @@
-"""Sources: where the rows of a data set come from.
+"""Defines what a source is: it reads the rows of a data set, from a file or by its name.
 
 A source is a value, whose fields are the keys of the section [data] of a config. To add one, write a module in
-`densefn/data/sources`. A source with a name of its own, such as `name = "two_moons"`, is registered by that name.
+`densefn/data/sources`. `register` makes it the source of its names, such as `name = "two_moons"`.
 """
 
 from abc import abstractmethod
@@ -63,8 +63,8 @@ class Source(Value):
         """Whether the rows stay in their file and are read batch by batch.
 
         Args:
-          size: of the prepared rows, in bytes.
-          memory: of the device, in bytes.
+          size: the bytes of the prepared rows.
+          memory: the bytes of the device's memory.
         """
         return False
 

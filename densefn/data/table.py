@@ -1,4 +1,4 @@
-"""Raw rows: the columns of a file or data set, and the place of each row in it."""
+"""Holds raw rows: the columns of a file or data set, and the place of each row in it."""
 
 import os
 import unicodedata
@@ -46,9 +46,9 @@ class Table:
     """Rows, column by column.
 
     Attributes:
-      path: of the file, or the name of the data set; for messages.
-      columns: by name, a series with one cell per row, or an array `[rows, ...]`. An `.npy` file has one array, with
-        the name ""; it is found under any name.
+      path: the path of the file, or the name of the data set; for messages.
+      columns: the columns by name: a series with one cell per row, or an array `[rows, ...]`. An `.npy` file has one
+        array, with the name ""; it is found under any name.
       lines: the line of the file on which each row begins; None if the file has no lines.
       rows: the index of each row in the file; None if these are all of its rows.
       notes: decisions about the file that the user should know, one line each.

@@ -1,4 +1,4 @@
-"""Targets: encodes classes or numbers for training, and decodes a model's outputs."""
+"""Encodes targets, classes or numbers, for training, and decodes a model's outputs."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -53,8 +53,8 @@ class Classes(Target):
     """A target that is one of several classes.
 
     Args:
-      name: of the column or array.
-      names: of the classes.
+      name: the name of the column or array.
+      names: the names of the classes.
       form: how the file writes them: "text", "number" (1 and 1.0 are the same class), "flag", or "index" (the
         position in `names`, from 0).
       column: the index of the target's column in an array with several; None for an array of targets alone.
@@ -105,8 +105,8 @@ class Numbers(Target):
     """A target of one or several numbers, standardised for training.
 
     Args:
-      names: of the columns, or of the one array.
-      mean: of each number over the training rows.
+      names: the names of the columns, or of the one array.
+      mean: the mean of each number over the training rows.
       scale: the divisor of each number.
       column: the index of the target's column in an array with several; None for an array of targets alone.
     """

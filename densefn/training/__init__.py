@@ -4,7 +4,7 @@
     prepare      loads the data of a config, checks that its parts fit together, and returns a plan
     fit          trains, and writes the model, the metrics and more into a folder
     open_run     opens such a folder, to predict and to evaluate
-    make_train   makes a plan a pure function, for `jax.jit` and `jax.vmap`
+    make_train   turns a plan into a pure function, for `jax.jit` and `jax.vmap`
 
 Each name is imported when it is first used.
 """

@@ -4,11 +4,11 @@
     average = sum / (1 - decay ** updates)
 
 The sum starts at zero, and the division corrects for that: after the first update, the average equals the parameters.
-Sums have float32 at least. In bfloat16, with a decay of 0.999, most changes of a sum would be rounded away.
+Sums are kept in float32 at least. In bfloat16, with a decay of 0.999, most changes of a sum would be rounded away.
 
-The divisor is computed as `-expm1(updates * log1p(decay - 1))`. The difference above loses most of its digits while
-`updates * (1 - decay)` is small. `optax.ema` computes the difference: its first averages are wrong by 2e-4 at a decay
-of 0.9999, and by 1e-2 at 0.999999.
+The divisor is computed as `-expm1(updates * log1p(decay - 1))`. Computed as above, it loses most of its digits while
+`updates * (1 - decay)` is small. `optax.ema` computes it as above: its first averages are wrong by 2e-4 at a decay of
+0.9999, and by 1e-2 at 0.999999.
 
 An average is part of the training state, or None if none is kept. The functions that update it are pure.
 

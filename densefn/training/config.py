@@ -1,4 +1,4 @@
-"""A run's config: a TOML file with the sections [data], [model], [optimizer] and [train], as values.
+"""Reads a run's config: a TOML file with the sections [data], [model], [optimizer] and [train].
 
 `densefn._values.build` decodes the sections, with the checks of the Python constructors. This module adds the place of
 each mistake: the file and the line, or the `--set` that made it.
@@ -33,7 +33,7 @@ _MOST_MISTAKES = 20
 
 
 class ConfigError(ValueError):
-    """The mistakes of a config, one per line, each with its place; after 20, only the number of others."""
+    """The mistakes of a config, one per line, each with its place; at most 20, and the number of the others."""
 
 
 def _model(given: Any) -> Layer:

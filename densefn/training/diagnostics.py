@@ -38,7 +38,7 @@ def make_gradient_norms(model: Layer, loss: Measure) -> Callable[[State, Rows], 
 
 
 def _norm(array: Array) -> Array:
-    """The Euclidean norm. It is finite where it is in the range of the dtype: squares of 1e20 are not in float32's."""
+    """The Euclidean norm, which stays finite in float32 although the squares of 1e20 overflow there."""
     largest = jnp.max(jnp.abs(array), initial=0)
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
     return scale * jnp.linalg.norm((array / scale).ravel())
@@ -91,8 +91,8 @@ def histogram(values: Any) -> dict[str, list[float]] | None:
     The number of bins for `n` values is `2 * n ** (1 / 3)` (Rice's rule), and at most 40.
 
     Returns:
-      The `counts` of the bins, and their `edges`, one more. Values that are not finite are not counted. None if no
-      value is finite.
+      The `counts` of the bins, and their `edges`, of which there is one more. Values that are not finite are not
+      counted. None if no value is finite.
 
     >>> histogram([0.0, 1.0, float("nan")])
     {'edges': [0.0, 0.3333333333333333, 0.6666666666666666, 1.0], 'counts': [1, 0, 1]}

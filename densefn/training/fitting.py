@@ -1,4 +1,4 @@
-"""Runs a training from Python: `prepare` makes a config a plan, `fit` trains it into the folder of a run."""
+"""Runs a training from Python: `prepare` turns a config into a plan, `fit` trains and writes the run's folder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ AnyConfig = str | Path | Config | Mapping[str, Any]
 
 
 def prepare(config: AnyConfig) -> Plan:
-    """Loads the data of a config and checks that model and optimizer go with it. Nothing is trained or written.
+    """Loads the data of a config and checks that model and optimizer fit it. Nothing is trained or written.
 
     Args:
       config: the path of a TOML file; a `Config`; or a table with the sections of such a file, in which the paths of

@@ -84,14 +84,14 @@ class Folder:
         self.path, self._facts, self._files = path, facts, files
 
     def replace(self, files: Mapping[str, bytes], grown: Mapping[str, bytes] | None = None, *, over: bool = False):
-        """Replaces files so that a crash at any moment leaves a folder that is one run.
+        """Replaces files so that a crash at any moment leaves the files of one run.
 
         Args:
           files: the new contents, by name.
           grown: the contents of files that are on the disk already, such as the metrics.
           over: whether the run is over.
         """
-        # The order matters: whichever write is the last before a crash, all files match one of the two generations.
+        # The order matters: after a crash between any two writes, each file matches one of the two generations.
         known = {name: entry(content) for name, content in {**files, **(grown or {})}.items()}
         former_names = {_archive.former(name) for name in files} - set(files)
         after = {name: entry for name, entry in self._files.items() if name not in former_names} | known

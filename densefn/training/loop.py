@@ -1,4 +1,4 @@
-"""The training loop, and the checked plan that it runs."""
+"""Runs the training loop, from a plan that is checked first."""
 
 import time
 from collections import deque
@@ -53,7 +53,7 @@ class Plan:
 
 
 def prepare(config: Config) -> Plan:
-    """Loads the data and checks that model and optimizer go with it. Nothing is computed or written.
+    """Loads the data and checks that model and optimizer fit it. Nothing is computed or written.
 
     Returns:
       The plan. Where the config gives no task, loss, metrics or loss scale, the plan's config has those that fit the
@@ -133,7 +133,7 @@ def nan_unless_finite(loss: Array, params: Any) -> Array:
 
 
 class Snapshot(NamedTuple):
-    """The state of a training after an epoch, from which it can go on.
+    """The state of a training after an epoch, from which it can be resumed.
 
     Attributes:
       rows: the rows of metrics of the finished epochs.

@@ -6,8 +6,8 @@ the gradient is divided by the scale afterwards, in float32 at least:
     gradient = grad(scale * loss) / scale
 
 A dynamic scale begins at 2**15. If a gradient is not finite, the step is skipped and the scale is halved. After 2000
-finite gradients in a row, the scale is doubled. A scale that is a number never changes and skips no step, as Keras's
-`loss_scale_factor`.
+finite gradients in a row, the scale is doubled. A scale that is a number never changes and skips no step, like
+Keras's `loss_scale_factor`.
 
 A scale is part of the training state, or None if the loss is not scaled. The functions that change it are pure.
 

@@ -44,7 +44,7 @@ class Loss(Value):
         """The number of outputs of a model.
 
         Args:
-          columns: the number of classes, or of the targets of a row.
+          columns: the number of classes, or the number of targets per row.
         """
         return columns
 
@@ -52,11 +52,11 @@ class Loss(Value):
         """The loss with the quantities that it fits to the training rows, such as balanced class weights.
 
         Args:
-          targets: of all training rows.
+          targets: the targets of all training rows.
           columns: as for `outputs`.
 
         Raises:
-          TableError: if the loss does not go with them.
+          TableError: if the loss does not fit them.
         """
         return self
 
@@ -180,7 +180,8 @@ class Huber(Loss):
     `loss = mean(e**2 / 2 if |e| <= delta else delta * (|e| - delta / 2))`, `e = outputs - targets`
 
     Args:
-      delta: where it becomes linear, in units of the standardised targets: from 2**-126 to 2**127, as float32 holds.
+      delta: the difference at which the loss becomes linear, in units of the standardised targets; from 2**-126 to
+        2**127, the range of float32.
 
     >>> print(Huber(delta=1.0)(jnp.array([[0.5], [3.0]]), jnp.zeros((2, 1))))  # (0.125 + 2.5) / 2
     1.3125

@@ -21,7 +21,7 @@ class Row(Mapping[str, Any]):
       epoch: the number of the epoch, from 1.
       step: the number of updates up to the end of the epoch.
       metrics: losses and metrics by name. Those of validation rows are missing in an epoch without an evaluation.
-      seconds: since the training began.
+      seconds: the seconds since the training began.
       gradient_norms: the norm of each parameter's gradient; None in epochs that do not measure it.
     """
 

@@ -172,7 +172,7 @@ _OWN = tuple(field.name for field in fields(Optimizer) if field.name != "call")
 
 
 def as_optimizer(given: Any) -> Optimizer:
-    """The check of the section [optimizer].
+    """Checks the section [optimizer].
 
     Raises:
       ValueError, TypeError: if it does not name an optimizer of optax, or the arguments do not fit.

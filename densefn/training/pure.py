@@ -1,4 +1,4 @@
-"""Makes a whole training one pure function, for `jax.jit` and `jax.vmap`.
+"""Turns a whole training into one pure function, for `jax.jit` and `jax.vmap`.
 
     train(key, overrides) -> (state, metrics)
 
@@ -96,7 +96,7 @@ def make_train(plan: Plan) -> Callable[..., tuple[State, dict[str, Array]]]:
             order = jax.random.permutation(jax.random.fold_in(order_key, number), count)
             state, loss = epoch(state, rows, order)
             is_due = (number % settings.evaluate_every == 0) | (number == settings.epochs)
-            # The number comes from the scan, so a `vmap` over keys keeps this a branch and does not evaluate in vain.
+            # A `vmap` over keys does not batch the number, so `cond` stays a branch: other epochs evaluate nothing.
             measured = lax.cond(is_due, evaluated, not_evaluated, state)
             return state, {"train_loss": nan_unless_finite(loss, state.params), **measured}
 

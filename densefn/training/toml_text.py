@@ -133,14 +133,14 @@ def parsed(text: str) -> dict[str, Any]:
         raise tomllib.TOMLDecodeError("lists or tables are nested too deep") from None
     except tomllib.TOMLDecodeError:
         raise
-    except ValueError as error:  # an integer of over 4300 digits; the message then advises to raise Python's limit
+    except ValueError as error:  # an integer of over 4300 digits; the text behind ";" is advice on Python's limit
         raise tomllib.TOMLDecodeError(str(error).partition(";")[0]) from None
 
 
 def value_of(text: str) -> Any:
     """Parses a value of `--set`: TOML, a number such as `.5`, or a string without quotes.
 
-    Text that looks like another value of TOML with a mistake in it raises an error.
+    Text that looks like a mistyped TOML value raises an error.
     """
     if re.fullmatch(r"[A-Za-z_~./][\w~./-]*", text) and text not in ("true", "false", "inf", "nan"):
         return float(text) if re.fullmatch(_SHORT_NUMBER, text) else text

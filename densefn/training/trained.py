@@ -58,8 +58,7 @@ class Trained:
           table: raw rows with targets; None takes the rows that the run held out.
 
         Raises:
-          DataError: names the row and the column of a cell that cannot be used, or a loss that is not finite. Also if
-            the data of the run has changed since.
+          DataError: if a cell cannot be used, the loss is not finite, or the data of the run has changed since.
           ConfigError: if the data of the run can no longer be read.
         """
         rows = self._held_out() if table is None else self._rows(table)
