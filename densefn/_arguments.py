@@ -136,3 +136,8 @@ def sizes(layer: object, declared: Any, given: Shape) -> None:
             raise LayerValueError(
                 layer, f"expected an input shape that tells all sizes of {name}, {list(p.shape)}, got {given}"
             )
+
+
+def dims(shape: Shape) -> str:
+    """Writes a shape, with N for any number: `"N, 100"`."""
+    return ", ".join("N" if n is None else str(n) for n in shape)

@@ -157,7 +157,7 @@ class TestFormats:
             ("y[N, 2] = x[N, 3] @ kernel[3, 2]", "yN×2=xN×3kernel3×2"),
             ("dL/dkernel[3, 2] = x^T[3, N] @ g[N, 2]", "∂L∂kernel3×2=x3×NTgN×2"),
             ("relu(z) = max(z, 0)", "relu(z)=max(z,0)"),
-            ("f(z) = z where z > 0, 0.2 * z elsewhere", "f(z)={zwhere z>00.2·zelsewhere"),
+            ("f(z) = z where z > 0, 0.2 * z elsewhere", "f(z)={zwhere\u00a0z>00.2·zelsewhere"),
             ("z / (1 + exp(-z))", "z1+e−z"),
             ("2 * (a + b)^2", "2·(a+b)2"),
             ("a - (b - c)", "a−(b−c)"),

@@ -2,8 +2,8 @@
 
 `analysis` makes an explanation. It asks `layers` for a description of each layer in the model, which uses `formulas`,
 `density`, `cost` and `example`, and `machines` for rooflines. The result is plain data, `facts`. `document` arranges it
-in sections, which `text` and `page` render. The page uses `mathml` for formulas, and `picture`, `contraction`, `flow`,
-`diagram` and `roofline` for pictures.
+in sections, which `text` and `page` render. The page uses `mathml` for formulas, and `picture`, `contraction`, `flow`
+and `roofline` for pictures.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """The axes of an einsum: a line for each, through the arrays that have it."""
 
-from densefn.explanation import svg
+from densefn import _svg as svg
 from densefn.explanation.facts import Contraction
 
 _TOP, _STEP, _APART = 34.0, 24.0, 80.0

@@ -68,6 +68,7 @@ def counted(function: Callable[..., Any], *arguments: Any) -> Cost:
     """XLA's counts for a function and for its backward pass."""
     forward = compiled(function, *arguments)
     both = compiled(there_and_back(function), *with_cotangent(function, *arguments))
+    # XLA optimizes both passes together, and may count fewer operations than for the forward pass alone.
     back = (max(both.flops - forward.flops, 0.0), max(both.bytes - forward.bytes, 0.0))
     return Cost(forward.flops, back[0], forward.bytes, back[1])
 
@@ -92,7 +93,7 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Compiled:
     executable = jax.jit(function).lower(*arguments).compile()
     text = executable.as_text() or ""
     analysis = executable.cost_analysis() or {}
-    # On some platforms a product is a call to a library.
+    # XLA writes a product as ` dot(`, or as a call to a library such as cuBLAS.
     dots = re.findall(r" dot\(|custom_call_target=\"[^\"]*(?:gemm|matmul)", text)
     fusions = re.findall(r" fusion\(", text)
     flops, moved = analysis.get("flops", 0.0), analysis.get("bytes accessed", 0.0)
@@ -121,6 +122,7 @@ def product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ..
     moved = item * (x.size + params["kernel"].size) + wide * z.size
     bias = params["bias"].size if layer.use_bias else 0
     activated = activations.name_of(layer.activation) != "linear"
+    # Backward there are two products, for the kernel's gradient and the input's, each as large as the forward one.
     cost = Cost(flops, 2 * flops, moved, 2 * moved)
     if layer.use_bias:
         cost += Cost(z.size, z.size, 0, wide * (z.size + bias))

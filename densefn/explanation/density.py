@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
+from densefn import _svg as svg
 from densefn._fans import Fans
 from densefn.einsum import Arranged
-from densefn.explanation import svg
 from densefn.initializers import TRUNCATED_STDDEV, ByFans, RandomNormal, RandomUniform, TruncatedNormal
 
 
@@ -75,6 +75,7 @@ def _(initializer: Arranged, name: str, fans: Fans) -> Density | None:
 def draw(density: Density) -> str:
     """Draws the density, with lines at the mean and at one standard deviation on either side."""
     width, top, bottom = 340.0, 22.0, 112.0
+    # A normal density is drawn to 3.5 sigma, where it is 0.2 % of its maximum.
     reach = 3.5 * (density.sigma or density.deviation) if density.low is None else 1.2 * (density.mean - density.low)
     left, scale = density.mean - reach, (width - 20) / (2 * reach)
 

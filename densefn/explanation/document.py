@@ -52,7 +52,7 @@ class Section:
 
 
 def sections(explanation: Facts) -> Iterator[Section]:
-    """The sections of an explanation, in the order in which they are read."""
+    """The sections of an explanation, in reading order."""
     if len(explanation.model.rows) > 1:
         yield Section("Layers", (explanation.model,))
     for part in explanation.parts:
@@ -126,9 +126,9 @@ def _batch(explanation: Facts) -> str:
     shape = explanation.input_shape
     where = "one example (N = 1)" if None in shape else f"an input of shape {shape}"
     return (
-        f"Operations and bytes are for {where}. An addition is one operation and so is a multiplication. "
-        "Functions such as exp and tanh count as none. The bytes are those of two passes over memory: one "
-        "for the product, and one for bias and activation."
+        f"Operations and bytes are for {where}. An addition is one operation, and so is a multiplication. "
+        "Functions such as exp and tanh are not counted. The bytes assume two passes over memory: one for the product, "
+        "and one for bias and activation."
     )
 
 
@@ -142,19 +142,19 @@ def _compiled(explanation: Facts) -> Table:
 
 def _roofline(explanation: Facts) -> Iterator[Block]:
     yield (
-        "A pass takes at least FLOPs / (FLOP/s) and at least bytes / (bytes/s); the larger one is its bound. The "
-        "machines' figures are stated by their manufacturers or by you. Nothing was measured."
+        "A pass takes at least FLOPs / (FLOP/s) and at least bytes / (bytes/s). The larger of the two bounds its time. "
+        "The machines' figures are their manufacturers', or yours. Nothing was measured."
     )
     yield Rooflines(explanation.rooflines, explanation.intensity)
     yield Table(
-        ("machine", "FLOP/s", "bytes/s", "compute-bound above", "forward is", "forward", "with backward"),
+        ("machine", "FLOP/s", "bytes/s", "compute-bound above", "bound", "forward", "with backward"),
         tuple(
             (
                 it.machine.name,
                 f"{it.ridge * it.machine.bandwidth:.4g}",
                 f"{it.machine.bandwidth:.4g}",
                 f"{it.ridge:.4g} FLOPs/byte",
-                f"{it.bound}-bound",
+                it.bound,
                 f"{1e6 * it.forward_seconds:.3g} µs",
                 f"{1e6 * it.training_seconds:.3g} µs",
             )

@@ -3,16 +3,12 @@
 import math
 from dataclasses import dataclass
 
+from densefn._arguments import dims
 from densefn.explanation.cost import Compiled, Cost
 from densefn.explanation.density import Density
 from densefn.explanation.machines import Roofline
 from densefn.layer import Shape
 from densefn.summary import Summary
-
-
-def dims(shape: Shape) -> str:
-    """Writes a shape, with N for any number: `"N, 100"`."""
-    return ", ".join("N" if n is None else str(n) for n in shape)
 
 
 @dataclass(frozen=True)

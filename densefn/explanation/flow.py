@@ -1,7 +1,8 @@
 """The flow of values and of gradients through a dense layer: down on the left, up on the right."""
 
-from densefn.explanation import svg
-from densefn.explanation.facts import Product, dims
+from densefn import _svg as svg
+from densefn._arguments import dims
+from densefn.explanation.facts import Product
 from densefn.explanation.formulas import is_elementwise
 
 _LEFT, _STEP, _ASIDE = 4.0, 56.0, 18.0

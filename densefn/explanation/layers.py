@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import ShapeDtypeStruct
 
 from densefn import activations, forms, precision, regularizers
+from densefn._arguments import dims
 from densefn._equation import Equation
 from densefn._fans import fans_of
 from densefn.compose import Residual
@@ -24,7 +25,7 @@ from densefn.explanation import formulas
 from densefn.explanation.cost import Cost, abstract, counted, product_cost
 from densefn.explanation.density import density
 from densefn.explanation.example import example
-from densefn.explanation.facts import Axis, Contraction, Parameter, Part, Product, dims
+from densefn.explanation.facts import Axis, Contraction, Parameter, Part, Product
 from densefn.function import Function
 from densefn.layer import InputShape, Layer, Shape
 from densefn.param import Param, name_of
@@ -39,7 +40,7 @@ class Place(NamedTuple):
 
 
 def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """The parts of the layers in a layer, then its own."""
+    """The parts of the layers inside a layer, and then the layer's own part."""
     dtype = place.dtype
     for name, times, inner, inner_shape in layer.inner(shape):
         path = f"{place.path}/{name or ''}".strip("/")
@@ -50,7 +51,7 @@ def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
 
 @singledispatch
 def own(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """The part of a layer itself, without the layers in it. XLA counts the cost of an unknown layer."""
+    """The part of a layer itself, without the layers inside it. XLA counts the cost of an unknown layer."""
     if not layer.inner(shape):
         yield _counted(layer, shape, place, f"{type(layer).__name__}(x[{dims(shape)}])")
 
@@ -90,6 +91,7 @@ def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
     lead, name = dims((*shape[:-1], units)), formulas.name_of(layer.activation)
     product = f"x[{dims(shape)}] @ kernel[{inner}, {units}]" + (f" + bias[{units}]" if layer.use_bias else "")
     examples = dims(shape[:-1]).replace(", ", " * ") or "1"
+    rows = "only row" if examples == "1" else f"{examples} rows"
     first = dims(shape[:1]) if batch else "1"
     yield _part(
         layer,
@@ -103,7 +105,7 @@ def _(layer: Dense, shape: Shape, place: Place) -> Iterator[Part]:
         gradients=(
             *formulas.through(layer.activation, lead),
             f"dL/dkernel[{inner}, {units}] = x^T[{inner}, {examples}] @ g[{examples}, {units}]",
-            *([f"dL/dbias[{units}] = sum of g over its {examples} rows"] if layer.use_bias else []),
+            *([f"dL/dbias[{units}] = sum of g over its {rows}"] if layer.use_bias else []),
             f"dL/dx[{dims(shape)}] = g[{lead}] @ kernel^T[{units}, {inner}]",
         ),
         product=Product(shape, units, layer.use_bias, name, layer.output_shape(shape)),
@@ -158,7 +160,7 @@ def _formed(layer: Dense | Einsum, shape: Shape, place: Place, product: str) -> 
     """The part of a layer whose kernel has a form, by the form's formula and XLA's counts."""
     name, bias = formulas.name_of(layer.activation), " + bias" if layer.use_bias else ""
     expression = f"{product}{bias}" if name == "linear" else f"{name}({product}{bias})"
-    formula = f"W = {forms.get(layer.kernel_form).formula}. This matrix is never formed."
+    formula = f"W = {forms.get(layer.kernel_form).formula}. W is never stored."
     return _counted(
         layer,
         shape,

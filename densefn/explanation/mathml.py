@@ -56,6 +56,7 @@ def _marked(formula: str) -> str:
         (r"\|(\w+)\|", r"abs(\1)"),
         (r"(\w+)'\(", r"prime_\1("),
         (r"\bdL/d(\w+)", r"gradient_\1"),
+        # The first form is inside an expression; its parentheses are replaced by those of the call.
         (r"\(sum of (.+?) over ((?:the |axis |its )[\w ]+)\)", r"total(\1, '\2')"),
         (r"\bsum of (.+?) over ((?:the |axis |its )[\w* ]+)", r"total(\1, '\2')"),
     ):
@@ -98,7 +99,7 @@ def _cases(cases: list[str]) -> str:
     rows = []
     for case in cases:
         value, _, condition = case.removesuffix(" elsewhere").partition(" where ")
-        when = f"<mtext>where </mtext>{''.join(_expression(condition))}" if condition else _text("elsewhere")
+        when = f"<mtext>where\u00a0</mtext>{''.join(_expression(condition))}" if condition else _text("elsewhere")
         rows.append(f"<mtr>{_cell(''.join(_expression(value)))}{_cell(when)}</mtr>")
     return f"<mrow>{_operator('{')}<mtable>{''.join(rows)}</mtable></mrow>"
 

@@ -4,8 +4,9 @@ import html
 import re
 from functools import singledispatch
 
-from densefn import _page
-from densefn.explanation import contraction, density, diagram, flow, picture, roofline, svg
+from densefn import _diagram, _page
+from densefn import _svg as svg
+from densefn.explanation import contraction, density, flow, picture, roofline
 from densefn.explanation.density import Density
 from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Section, Table, sections
 from densefn.explanation.facts import Contraction, Example, Facts, Product
@@ -41,7 +42,7 @@ def image(explanation: Facts) -> str:
             return svg.alone(picture.draw(part.product))
         if part.contraction is not None:
             return svg.alone(contraction.draw(part.contraction))
-    return svg.alone(diagram.draw(explanation.model))
+    return svg.alone(_diagram.draw(explanation.model))
 
 
 def _heading(explanation: Facts) -> str:
@@ -98,7 +99,7 @@ def _(block: Flow) -> str:
 
 @_block.register
 def _(block: Summary) -> str:
-    return diagram.draw(block)
+    return _diagram.draw(block)
 
 
 @_block.register

@@ -1,7 +1,8 @@
 """The picture of a product: the boxes of x, kernel, bias and y, with their sides to scale."""
 
-from densefn.explanation import svg
-from densefn.explanation.facts import Product, dims
+from densefn import _svg as svg
+from densefn._arguments import dims
+from densefn.explanation.facts import Product
 
 _SPAN, _THIN, _LINE, _SHIFT, _MOST_SHEETS = 300.0, 4.0, 18.0, 5.0, 4
 
@@ -13,6 +14,7 @@ def draw(product: Product) -> str:
     are drawn.
     """
     rows, sheets = product.sheet_rows or 1, min(product.sheets or _MOST_SHEETS, _MOST_SHEETS)
+    # The picture is inner + units wide, and inner + rows high.
     scale = _SPAN / max(product.inner + product.units, product.inner + rows)
     inner, units, high = (max(_THIN, scale * size) for size in (product.inner, product.units, rows))
     # Labels have separate lines, so that no box can cover one.

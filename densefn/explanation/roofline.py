@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from densefn.explanation import svg
+from densefn import _svg as svg
 from densefn.explanation.machines import Roofline
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 330.0, 12.0, 170.0
@@ -13,6 +13,7 @@ _COLORS = ("x", "kernel", "bias", "y")
 def draw(rooflines: Sequence[Roofline], intensity: float) -> str:
     """Draws FLOP/s against FLOPs per byte, both logarithmic, with the layer's intensity as a vertical line."""
     peaks = [math.log10(it.ridge * it.machine.bandwidth) for it in rooflines]
+    # Decimal logarithms: the axes span whole powers of ten around all machines and the layer.
     low, high = -1.0, max(3.0, math.ceil(math.log10(max(intensity, *(it.ridge for it in rooflines)))) + 1.0)
     top = math.ceil(max(peaks)) + 0.0
     floor = math.floor(min(math.log10(it.machine.bandwidth) for it in rooflines)) + low

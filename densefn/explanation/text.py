@@ -1,15 +1,18 @@
 """An explanation as plain text and as Markdown."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import singledispatch
 
+from densefn._arguments import dims
 from densefn.explanation.density import Density
 from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Table, sections
-from densefn.explanation.facts import Contraction, Example, Facts, Product, dims
+from densefn.explanation.facts import Contraction, Example, Facts, Product
 from densefn.summary import Summary
 
-_WIDTH, _HEIGHT = 40, 8
+# In characters: a line of prose, and a picture.
+_LINE, _WIDTH, _HEIGHT = 100, 40, 8
 
 
 def text(explanation: Facts) -> str:
@@ -36,7 +39,7 @@ def markdown(explanation: Facts) -> str:
 
 @singledispatch
 def _plain(block: Block) -> Iterator[str]:
-    yield str(block)
+    yield from textwrap.wrap(str(block), _LINE, break_long_words=False, break_on_hyphens=False)
 
 
 @_plain.register

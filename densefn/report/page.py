@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from densefn import _disk, _page
+from densefn import _diagram, _disk, _page, _svg
 from densefn.report import plot, tables
 from densefn.report.plot import Panel
 from densefn.report.run import Row, Run, read_all
@@ -45,7 +45,7 @@ def page(runs: Sequence[Run]) -> str:
     body = [f"<h2>{html.escape(heading)}</h2>\n{content}" for heading, content in _sections(runs) if content]
     shows = f"<p>{html.escape(runs[0].config.get('shows', ''))}</p>" if len(runs) == 1 else _key(runs)
     content = "\n".join([f"<h1>{html.escape(title)}</h1>", shows, *body])
-    return _page.page(title, content, width="72rem", style=_STYLE)
+    return _page.page(title, content, width="72rem", style=_svg.STYLE + _STYLE)
 
 
 def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
@@ -60,12 +60,12 @@ def _sections(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     yield "Gradient norms", _panels(_gradients(runs))
     yield "Weights", _panels(_histograms(runs, "weights", "weight"))
     yield "Layer outputs on validation rows", _panels(_histograms(runs, "outputs", "output"))
-    yield "Model", _each([run for run in runs if run.model], runs, tables.model)
+    yield "Model", _each([run for run in runs if run.model], runs, _model)
     yield "Config", _each(runs, runs, lambda run: f"<pre>{html.escape(run.text)}</pre>")
 
 
 def _each(chosen: Sequence[Run], runs: Sequence[Run], draw: Callable[[Run], str]) -> str:
-    """The drawing of each run; several are folded, one is not."""
+    """Draws each chosen run. If the page compares several runs, each drawing is folded."""
     if len(runs) == 1:
         return "".join(map(draw, chosen))
     return "\n".join(f"<details><summary>{html.escape(run.name)}</summary>{draw(run)}</details>" for run in chosen)
@@ -73,6 +73,10 @@ def _each(chosen: Sequence[Run], runs: Sequence[Run], draw: Callable[[Run], str]
 
 def _notes(run: Run) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in run.notes)}</ul>"
+
+
+def _model(run: Run) -> str:
+    return _diagram.draw(run.model) + tables.model(run) if run.model else ""
 
 
 def _key(runs: Sequence[Run]) -> str:

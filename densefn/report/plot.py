@@ -25,6 +25,7 @@ from densefn._page import COLORS, INK, LINE
 Lines = Mapping[int, tuple[Sequence[float], Sequence[float]]]
 _DASHES = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 _STYLE: Any = {
+    # Text stays text. The salt makes the ids in an SVG the same in each process.
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "densefn",
     "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none", "axes.titlesize": 11,
@@ -38,7 +39,7 @@ def color(number: int) -> str:
 
 
 def dashes(number: int) -> Any:
-    """The line style of a run, by its number from 0; it changes when the colors start over."""
+    """The line style of a run, by its number from 0. It changes when the colors repeat."""
     return _DASHES[number // len(COLORS) % len(_DASHES)]
 
 
@@ -68,10 +69,11 @@ def curves(title: str, lines: Lines, *, limits: tuple[float, float] | None = Non
 
     def draw(axes: Axes) -> None:
         for number, (epochs, values) in lines.items():
+            # A single finite value has no line, so it is marked.
             few = "o" if np.isfinite(values).sum() < 2 else ""
             axes.plot(epochs, values, color=color(number), linestyle=dashes(number), marker=few, linewidth=1.6)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if limits is not None:
             axes.set(yscale="log", ylim=limits)
         _say_if_empty(axes, any(np.isfinite(values).any() for _, values in lines.values()))
@@ -99,6 +101,7 @@ def steps(title: str, lines: Mapping[int, Mapping[str, Sequence[float]]], xlabel
             )
             if len(lines) == 1:
                 axes.stairs(each["counts"], each["edges"], color=color(number), fill=True, alpha=0.35)
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # with more, labels such as -0.025 would overlap
         axes.set_xlabel(xlabel, parse_math=False)
         axes.set_ylabel("count")
         _say_if_empty(axes, bool(lines))

@@ -163,7 +163,7 @@ def _confusion(given: Any, classes: int) -> list[list[int]] | None:
         return None
     matrix = np.array(given)
     if matrix.shape != (classes, classes) or matrix.dtype.kind != "i" or (matrix < 0).any():
-        raise ValueError(f"{names.CONFUSION}: expected the counts of {classes} classes for each of them")
+        raise ValueError(f"{names.CONFUSION}: expected a {classes} x {classes} matrix of counts")
     return matrix.tolist()
 
 
@@ -174,7 +174,7 @@ def _predictions(given: dict[str, Any] | None) -> Predictions | None:
     if not all(isinstance(title, str) for title in titles) or not (
         targets.shape == predictions.shape == (len(targets), len(titles))
     ):
-        raise ValueError(f"{names.PREDICTIONS}: expected names, and a row of targets and predictions of as many each")
+        raise ValueError(f"{names.PREDICTIONS}: expected names, and rows with a target and a prediction for each name")
     return Predictions(list(titles), targets, predictions)
 
 
@@ -185,9 +185,9 @@ def _histograms(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
                 continue
             edges, counts = _floats(histogram["edges"]), _floats(histogram["counts"])
             if not (edges.ndim == counts.ndim == 1 and len(edges) == len(counts) + 1 > 1):
-                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected an edge more than counts")
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected one more edge than counts")
             if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and np.isfinite(counts).all()):
-                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected edges that increase, and counts")
+                raise ValueError(f"{names.HISTOGRAMS}: {kind}: {path}: expected increasing edges and finite counts")
     return given or {}
 
 

@@ -256,7 +256,7 @@ class TestPage:
             assert attributes.get("xlink:href", "#").startswith("#")
         pictures = [attributes for tag, attributes in page.tags if tag == "svg" and "role" in attributes]
         assert all(attributes["aria-label"] for attributes in pictures)
-        assert len(pictures) == 4 + 2 + 6 + 6 + 3
+        assert len(pictures) == 4 + 2 + 6 + 6 + 3 + 2  # and a diagram of each model
 
     @pytest.mark.usefixtures("drawn")
     def test_follows_the_scheme_of_its_reader(self, classes, numbers):

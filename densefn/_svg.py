@@ -1,4 +1,4 @@
-"""The SVG elements of an explanation's pictures. Classes give their colors, which the page's styles define."""
+"""The SVG elements of drawings. Their classes give the colors, which the page's styles define."""
 
 import html
 from collections.abc import Iterable
@@ -6,17 +6,22 @@ from collections.abc import Iterable
 from densefn import _page
 
 STYLE = """\
-.densefn svg { width: auto; max-width: 100%; margin: 1rem 0; font: 13px system-ui, sans-serif; color: var(--ink);
+.densefn .drawing { width: auto; max-width: 100%; margin: 1rem 0; font: 13px system-ui, sans-serif; color: var(--ink);
   fill: currentColor; }
-.densefn svg .tick { font-size: 11px; opacity: .75; } .densefn svg :is(line, path, .frame) { stroke: currentColor;
-  fill: none; } .densefn svg .faint { stroke: var(--line); } .densefn svg .head { fill: currentColor; stroke: none; }
-.densefn svg :is(rect, path) { fill-opacity: .3; stroke-width: 1.2; }
-.densefn svg .x { fill: var(--c0); stroke: var(--c0); } .densefn svg .kernel { fill: var(--c1); stroke: var(--c1); }
-.densefn svg .bias { fill: var(--c2); stroke: var(--c2); } .densefn svg .y { fill: var(--c3); stroke: var(--c3); }
-.densefn svg text { stroke: none !important; } .densefn svg .middle { text-anchor: middle; }
-.densefn svg .end { text-anchor: end; }
-.densefn svg .head { fill-opacity: 1; }
-.densefn svg .curve { fill: none; stroke-width: 1.6; }
+.densefn .drawing .tick { font-size: 11px; opacity: .75; }
+.densefn .drawing :is(line, path, .frame) { stroke: currentColor; fill: none; }
+.densefn .drawing .faint { stroke: var(--line); }
+.densefn .drawing .head { fill: currentColor; stroke: none; }
+.densefn .drawing :is(rect, path) { fill-opacity: .3; stroke-width: 1.2; }
+.densefn .drawing .x { fill: var(--c0); stroke: var(--c0); }
+.densefn .drawing .kernel { fill: var(--c1); stroke: var(--c1); }
+.densefn .drawing .bias { fill: var(--c2); stroke: var(--c2); }
+.densefn .drawing .y { fill: var(--c3); stroke: var(--c3); }
+.densefn .drawing text { stroke: none !important; }
+.densefn .drawing .middle { text-anchor: middle; }
+.densefn .drawing .end { text-anchor: end; }
+.densefn .drawing .head { fill-opacity: 1; }
+.densefn .drawing .curve { fill: none; stroke-width: 1.6; }
 """
 
 
@@ -30,7 +35,7 @@ def picture(width: float, height: float, label: str, elements: Iterable[str]) ->
       elements: its SVG elements.
     """
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="{html.escape(label)}" width="{width:.0f}">{"".join(elements)}</svg>'
     )
 
@@ -39,8 +44,9 @@ def alone(drawn: str) -> str:
     """A picture as a standalone file, with its styles for light and dark."""
     opening, rest = drawn.split(">", 1)
     height = opening.split('viewBox="0 0 ')[1].split('"')[0].split()[1]
-    size = f' class="densefn" height="{height}"'
-    return f"{opening}{size}>\n<style>\n{_page.SCHEME}{STYLE.replace('.densefn svg', '.densefn')}</style>\n{rest}\n"
+    opening = opening.replace('class="drawing"', f'class="densefn drawing" height="{height}"')
+    style = _page.SCHEME + STYLE.replace(".densefn .drawing", ".drawing")
+    return f"{opening}>\n<style>\n{style}</style>\n{rest}\n"
 
 
 def room(*lines: str) -> float:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from densefn.explanation import svg
-from densefn.explanation.facts import dims
+from densefn import _svg as svg
+from densefn._arguments import dims
 from densefn.layer import is_shape
 from densefn.summary import Row, Summary
 
 _WIDTH, _HIGH, _GAP, _INDENT, _TOP = 340.0, 40.0, 16.0, 10.0, 20.0
 _LETTERS = 44
-"""The most letters that fit into a box."""
+"""The number of letters that fit into a box."""
 
 
 def draw(model: Summary) -> str:
