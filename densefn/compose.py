@@ -121,7 +121,7 @@ class Sequential(Layer):
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         _arguments.names(self, declared(self), params)
-        penalty = jnp.zeros((), jnp.float32)
+        penalty = param.no_penalty()
         for name, layer in self.named():
             with at(name), jax.named_scope(name):
                 x, added = layer.forward(params.get(name, {}), x)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from densefn import _arguments, activations
+from densefn import _arguments, activations, param
 from densefn._errors import LayerTypeError
 from densefn.activations import AnyActivation
 from densefn.layer import InputShape, Layer, Output, Params, Shape
@@ -30,7 +30,7 @@ class Function(Layer):
         value = activations.get(self.function)(_arguments.array(self, x))
         if not isinstance(value, jax.Array):
             raise LayerTypeError(self, f"expected the function to return one array, got {type(value).__name__}")
-        return Output(value, jnp.zeros((), jnp.float32))
+        return Output(value, param.no_penalty())
 
     def output_shape(self, input_shape: InputShape) -> Shape:
         return open_axes(_arguments.input_shape(self, input_shape), lambda x: self.forward({}, x).value)

@@ -100,7 +100,7 @@ class Group(Layer):
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         _arguments.names(self, declared(self), params)
-        penalties = [param.penalty(self.declare(), params)]
+        penalties = [param.penalty(declared(self), params)]
 
         def call(name: str, part: Layer, x: Array) -> Array:
             if not _has_activity_penalty(part):  # so that `run` may call it inside of a scan

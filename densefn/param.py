@@ -137,7 +137,14 @@ def _draw(p: Param, key: Array) -> Array:
 def penalty(declared: Any, params: Any) -> Array:
     """The sum of the penalties of all parameters, a scalar of float32 at least."""
     penalties = jax.tree_util.tree_map_with_path(_penalty, declared, plain(params))
-    return functools.reduce(add, jax.tree.leaves(penalties), jnp.zeros((), jnp.float32))
+    return functools.reduce(add, jax.tree.leaves(penalties), no_penalty())
+
+
+@functools.partial(jax.jit, inline=True)
+def no_penalty() -> Array:
+    """A penalty of zero."""
+    # Compiled, as `jnp.zeros` alone takes ten times as long. Each call gives an array of its own, which may be donated.
+    return jnp.zeros((), jnp.float32)
 
 
 def _penalty(path: tuple[Any, ...], p: Param, w: Any) -> Array | None:

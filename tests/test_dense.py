@@ -69,6 +69,15 @@ def test_a_single_example_s_activity_is_not_divided_by_its_units(key):
     np.testing.assert_allclose(penalty, np.sum(np.square(y)), rtol=1e-6)
 
 
+def test_a_donated_penalty_of_nothing_leaves_that_of_other_calls(key):
+    layer = Dense(3)
+    params = layer.init(key, (5,))
+    first, second = (layer.forward(params, jnp.ones(5)).penalty for _ in range(2))
+    jax.jit(lambda penalty: penalty + 1, donate_argnums=0)(first)
+    assert first.is_deleted()
+    assert (second, layer.forward(params, jnp.ones(5)).penalty) == (0, 0)
+
+
 def test_the_penalty_of_an_empty_batch_is_that_of_the_parameters(key):
     layer = Dense(3, kernel_regularizer="l2", activity_regularizer="l2")
     params = layer.init(key, (5,))
