@@ -21,6 +21,9 @@ MAY_IMPORT = {
     "cli": {"", "explanation", "export", "data", "training", "report"},
 }
 
+# The modules that import what JAX does not promise to keep.
+OF_JAX = {"_jax", "export.jaxpr"}
+
 
 def modules():
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -49,8 +52,8 @@ def test_packages_import_one_way(module, path):
         assert package(other) in MAY_IMPORT[package(module)] | {package(module)}, f"{module} imports {other}"
 
 
-@pytest.mark.parametrize(("module", "path"), [(module, path) for module, path in modules() if module != "_jax"])
-def test_what_jax_does_not_promise_to_keep_is_imported_by_one_module(module, path):
+@pytest.mark.parametrize(("module", "path"), [pair for pair in modules() if pair[0] not in OF_JAX])
+def test_what_jax_does_not_promise_to_keep_is_imported_by_two_modules(module, path):
     imports = [node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
     private = ("jax.core", "jax.extend", "jax.interpreters", "jax.experimental", "jax._src")
     assert not [name for name in imports if name.startswith(private)], f"{module}: import it from densefn._jax"
@@ -71,16 +74,18 @@ def test_importing_the_package_imports_jax_and_the_standard_library_alone():
     assert roots <= {"densefn", "jax"}
 
 
-def test_importing_the_package_takes_a_fifth_of_the_time_of_jax_at_most():
-    """Measured: an eighth."""
-    code = """if True:
-        import time
+def test_importing_the_package_takes_a_fifth_of_the_time_of_jax_at_most(tmp_path):
+    """Measured: a twelfth, as with the bytecode that an installed package has."""
+    code = f"""if True:
+        import sys, time
         began = time.process_time()
         import jax
         between = time.process_time()
+        sys.pycache_prefix, sys.dont_write_bytecode = {str(tmp_path)!r}, False
         import densefn
         print((time.process_time() - between) / (between - began))
+        assert "jax.extend" not in sys.modules  # a third more
         """
-    # The first of them may compile to bytecode; what else runs on the machine only adds.
+    # The first of them compiles to bytecode; what else runs on the machine only adds.
     times = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True) for _ in range(3)]
     assert min(float(time.stdout) for time in times) < 1 / 5

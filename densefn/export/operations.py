@@ -12,8 +12,8 @@ import numpy as np
 from jax.lax import GatherScatterMode
 from onnx import TensorProto
 
-from densefn._jax import JaxprEqn
 from densefn.export.graph import NARROW, Graph, element_type
+from densefn.export.jaxpr import JaxprEqn
 from densefn.export.model import ExportError
 
 

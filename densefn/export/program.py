@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from densefn._jax import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from densefn.export.graph import Graph
+from densefn.export.jaxpr import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from densefn.export.model import ExportError
 from densefn.export.operations import ELEMENTWISE, OTHERS, array
 
