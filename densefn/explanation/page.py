@@ -26,7 +26,7 @@ _STYLE = """\
 def page(explanation: Facts) -> str:
     """Writes an explanation as one HTML page."""
     title = f"densefn: {explanation.layer}"
-    return _page.page(title, f"<h1>{_heading(explanation)}</h1>\n{_body(explanation)}", "46rem", svg.STYLE + _STYLE)
+    return _page.page(title, f"<h1>{_heading(explanation)}</h1>\n{_body(explanation)}", "52rem", svg.STYLE + _STYLE)
 
 
 def fragment(explanation: Facts) -> str:
