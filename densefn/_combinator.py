@@ -1,4 +1,4 @@
-"""What combinators share: the parameters of layers inside."""
+"""Code that combinators share: the parameters of the layers inside them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from densefn.layer import Inner, InputShape, Layer, Shape
 
 
 def declare_named(layer: Layer, input_shape: InputShape | None) -> dict[str, Any]:
-    """The parameters of the layers in a combinator, each under its name; a layer without parameters has no entry."""
+    """The declarations of the layers inside a combinator, by name. A layer without parameters has no entry."""
     declared = {}
     for name, _, inner, shape in layer.inner(input_shape):
         with at(str(name)):
@@ -17,7 +17,7 @@ def declare_named(layer: Layer, input_shape: InputShape | None) -> dict[str, Any
 
 
 class Around(Layer):
-    """Base of the combinators of one layer: the parameters are the body's own."""
+    """Base of the combinators of one layer, whose parameters are those of the body."""
 
     body: ALayer
 

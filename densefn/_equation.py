@@ -43,8 +43,8 @@ def parse(equation: str) -> Equation:
     """Parses an equation.
 
     Raises:
-      ValueError: if it is not of the form `x,kernel->y`, if an operand has an axis twice, or if an axis of the kernel
-        or the output is in neither of the other two.
+      ValueError: if it is not of the form `x,kernel->y`; if a part of it has an axis twice; if an axis of the kernel or
+        of the output is in no other part.
 
     >>> parse("...i,io->...o").contracted
     'i'

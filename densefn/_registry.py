@@ -1,4 +1,4 @@
-"""The layers by their names in tables, configs and saved models, and what else stands for a layer."""
+"""The classes of layers by name, and the conversion of tables, functions and names to layers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, cast
@@ -16,7 +16,7 @@ L = TypeVar("L", bound=type[Layer])
 
 
 def register(layer: L) -> L:
-    """Gives a layer of your own its name in tables, configs and saved models, as a decorator of its class.
+    """Makes a layer that you wrote available by its class name in tables, configs and saved models: a class decorator.
 
     Args:
       layer: the class.
@@ -52,14 +52,14 @@ def register(layer: L) -> L:
 
 
 def as_layer(given: Any) -> Layer:
-    """Makes a layer of what stands for one.
+    """Converts to a layer.
 
     Args:
-      given: a layer; a function of one array, or the name of an activation; or the table of a layer, as `to_dict`
-        gives it, in which `layer` is the name of the class ("Dense" if left out).
+      given: a layer; a function of one array; the name of an activation; or a table as `to_dict` returns it, in which
+        `layer` is the name of the class ("Dense" if it is missing).
 
     Raises:
-      ValueError, TypeError: if it is none of these; with all the mistakes of a table at once.
+      ValueError, TypeError: if it is none of these, or for a table with mistakes, all of which are listed.
     """
     if isinstance(given, Layer):
         return given
@@ -71,7 +71,7 @@ def as_layer(given: Any) -> Layer:
 
 
 def as_layers(given: Any) -> tuple[Layer, ...]:
-    """Makes layers of a list of what stands for them, as `as_layer` does; reports the mistakes in all at once."""
+    """Converts each item of a list by `as_layer`. An error lists the mistakes of all items."""
     if isinstance(given, str | Mapping) or not isinstance(given, list | tuple):
         raise TypeError(f"expected a list of layers, got {given!r}")
     return _checks.several(as_layer)(given)

@@ -1,7 +1,7 @@
-"""Combinators: layers made of layers, which nest in each other.
+"""Combinators: layers made of layers. They nest.
 
-`Sequential` names its layers "0", "1", ... and keeps the parameters of each under its name. The other combinators add
-no name: the parameters of `Residual(body)` are those of `body`, value for value.
+`Sequential` keeps the parameters of each layer under a name, by default "0", "1", ... The other combinators add no name:
+the parameters of `Residual(body)` are those of `body`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,13 +29,13 @@ def _name(given: Any) -> str:
 
 @register
 class Sequential(Layer):
-    """Layers one after the other; only the first is told the shape of its input.
+    """Layers one after the other. The shape of the first layer's input determines all other shapes.
 
     Args:
-      *given: layers and functions of one array, one list of them, or one dict from names to them. The parameters of the
-        i-th are under its name, or under `str(i)`; a layer without parameters has no entry.
-      layers: the same list by name, as `dataclasses.replace` gives it.
-      names: of the layers, each its own and without `/`; None is "0", "1", ...
+      *given: layers and functions of one array, one list of them, or one dict from names to them. The parameters of a
+        layer are under its name. A layer without parameters has no entry.
+      layers: the same list as a keyword argument, for `dataclasses.replace`.
+      names: a unique name without `/` for each layer; None is "0", "1", ...
 
     >>> from densefn import Dense
     >>> model = Sequential(Dense(512, "relu"), Dense(10), "softmax")
@@ -45,7 +45,7 @@ class Sequential(Layer):
     >>> model.apply(params, jnp.ones((2, 784))).shape
     (2, 10)
 
-    A model has a length, is iterated over, and has its layers by place, name and slice. A slice keeps the names:
+    A model has a length and can be iterated. It is indexed by position, name or slice, and a slice keeps the names:
 
     >>> named = Sequential({"encoder": Dense(8, "relu"), "head": Dense(2)})
     >>> named["head"], len(named), named[:1]
@@ -90,7 +90,7 @@ class Sequential(Layer):
         return iter(self.layers)
 
     def __getitem__(self, index: int | slice | str) -> Layer:
-        """One layer, by its place or its name; or those of a slice, which keep the names of their parameters."""
+        """One layer, by its position or name; or a model of the layers of a slice, with the same names."""
         if isinstance(index, str):
             return _values.find(dict(self.named()), index, "layer")
         if isinstance(index, slice):
@@ -98,7 +98,7 @@ class Sequential(Layer):
         return self.layers[index]
 
     def named(self) -> Iterator[tuple[str, Layer]]:
-        """The layers with the names under which their parameters are kept."""
+        """The names and layers, in order."""
         return zip(self.names or map(str, range(len(self.layers))), self.layers, strict=True)
 
     def declare(self, input_shape: InputShape | None = None) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Sequential(Layer):
         return Output(self._arrays(x), penalty)
 
     def _arrays(self, outputs: Any) -> Any:
-        """The outputs as arrays: the last layer may be a group that gives several."""
+        """The output, or outputs of a group at the end, as arrays."""
         return jax.tree.map(jnp.asarray, outputs) if self.layers else jnp.asarray(outputs)
 
     def output_shape(self, input_shape: InputShape) -> Shape:
@@ -178,11 +178,11 @@ class Residual(Around):
 
 @register
 class Repeat(Around):
-    """A layer `times` times in a row, each with parameters of its own, as one `lax.scan`.
+    """A layer repeated `times` times, each time with other parameters, as one `lax.scan`.
 
-    The parameters of the repetitions are stacked along a leading axis: `{"kernel": [times, in, units], ...}`. What XLA
-    compiles does not grow with `times`. The body must keep the shape of its input; the input is cast to the dtype of
-    the body's output before the first repetition.
+    The parameters of the repetitions are stacked along a leading axis: `{"kernel": [times, in, units], ...}`. The size
+    of the compiled program does not depend on `times`. The body must keep the shape of its input. The input is cast to
+    the dtype of the body's output before the first repetition.
 
     Args:
       body: a layer, or a function of one array.
@@ -234,7 +234,8 @@ class Repeat(Around):
         return _kept_shape(self, self.body, input_shape)
 
     def _stable_dtype(self, params: Params, x: Array) -> Any:
-        """The dtype that one repetition maps to itself: a scan's carry cannot change its dtype."""
+        """The dtype of the body's output: the carry of a scan must have the same dtype before and after a step."""
+        # A second trace would give the same: a policy fixes the dtype, or it is the wider of that and the input's.
         one = jax.tree.map(lambda w: jax.ShapeDtypeStruct(w.shape[1:], w.dtype), params)
         y = jax.eval_shape(self.body.apply, one, x)
         if y.shape != x.shape:

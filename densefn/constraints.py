@@ -1,7 +1,7 @@
 """Constraints with Keras's names, arguments and defaults: projections of a parameter, applied after an optimizer step.
 
-With the default `axis=0` the norm of a kernel `[in, units]` is taken per unit, that of a bias over the whole vector.
-Norms are computed in float32 at least.
+With the default `axis=0`, a kernel `[in, units]` has one norm for each unit, and a bias has one norm. Norms are computed
+in float32 at least.
 
 Source: `keras/src/constraints/constraints.py` of Keras 3.15.
 """
@@ -17,7 +17,7 @@ from densefn import _checks
 from densefn._values import Value
 from densefn.precision import widen
 
-# Keras's backend epsilon. It keeps a zero column at zero; other norms come out smaller by about this factor.
+# Keras's backend epsilon: a zero column stays zero. A column of norm n becomes shorter by a factor of n / (n + epsilon).
 _EPSILON = 1e-7
 
 
@@ -49,8 +49,8 @@ class MaxNorm(Constraint):
     """Norms of at most `max_value`: `w * clip(norm, 0, max_value) / (epsilon + norm)`.
 
     Args:
-      max_value: at least 0.
-      axis: along which norms are taken, or several; 0 gives a norm for each unit of a kernel `[in, units]`.
+      max_value: the greatest norm, at least 0.
+      axis: the axis or axes along which norms are taken; 0 gives one norm for each unit of a kernel `[in, units]`.
 
     >>> MaxNorm(2.5)(jnp.array([[3.0, 1.0], [4.0, 0.0]])).round(4)
     Array([[1.5, 1. ],
@@ -70,14 +70,14 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Norms between two bounds: `w * d / (epsilon + norm)`.
 
-    The norm that it aims at is `d = rate * clip(norm, min_value, max_value) + (1 - rate) * norm`. A column
-    of zeros stays one. With a rate below 1 each projection goes a part of the way.
+    The new norm is `d = rate * clip(norm, min_value, max_value) + (1 - rate) * norm`: with a rate below 1, each
+    projection moves the norm by that fraction of its distance to the bound. A column of zeros stays zero.
 
     Args:
-      min_value: the least norm.
-      max_value: the greatest.
-      rate: the part of the way, in [0, 1].
-      axis: along which norms are taken.
+      min_value: the least norm, at least 0.
+      max_value: the greatest norm, at least `min_value`.
+      rate: the fraction, in [0, 1].
+      axis: the axis or axes along which norms are taken.
 
     >>> MinMaxNorm(2.0, 2.5)(jnp.array([[3.0, 1.0], [4.0, 0.0]])).round(4)
     Array([[1.5, 2. ],
@@ -122,6 +122,9 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norms of one: `w / (epsilon + norm)`.
 
+    Args:
+      axis: the axis or axes along which norms are taken.
+
     >>> UnitNorm()(jnp.array([[3.0, 0.0], [0.0, 0.0]])).round(4)
     Array([[1., 0.],
            [0., 0.]], dtype=float32)
@@ -140,7 +143,8 @@ def _rescale(w: Array, axis: int | tuple[int, ...], target: Callable[[Array], Ar
     """Gives the slices of `w` along `axis` the norm `target(norm)`."""
     wide = widen(w)
     square = jnp.sum(jnp.square(wide), axis, keepdims=True)
-    # The square root has no derivative at zero: NaN would come out of a column of zeros.
+    # The square root has no derivative at 0, and `where` alone multiplies an infinite one by 0: NaN for a zero column.
+    # So its argument is replaced by 1 there as well.
     norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square))), jnp.zeros_like(square))
     return (wide * (target(norm) / (_EPSILON + norm))).astype(w.dtype)
 

@@ -1,4 +1,4 @@
-"""Parameters of one form into another: adapters are added and merged, kernels stored anew."""
+"""Converts parameters from one form of kernel to another: adds or merges an adapter, for example."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,23 +17,23 @@ from densefn.walk import Place, walk
 
 
 def convert(params: Params, layer: Layer, new_layer: Layer, key: Array | None = None) -> dict[str, Any]:
-    """The parameters of a layer for another that differs from it in the forms of its kernels alone.
+    """Converts the parameters of a layer to those of a layer that differs only in the forms of its kernels.
 
-    Each kernel is materialized from the form that it has, and decomposed into the one that it gets. Layers that are
-    equal keep their parameters as they are. `Frozen` and its body have the same parameters.
+    Each kernel is materialized from its old form and decomposed into the new one. The parameters of equal layers are not
+    changed. `Frozen` and its body have the same parameters.
 
     Args:
       params: the parameters of `layer`.
       layer: a layer or a model.
-      new_layer: the same one with other forms.
-      key: for leaves that the kernel does not determine, such as `lora_kernel_a`; they are those of
+      new_layer: the same layer with other forms.
+      key: draws the leaves that the kernel does not determine, such as `lora_kernel_a`, with the values of
         `new_layer.init(key, ...)`.
 
     Returns:
       The parameters of `new_layer`.
 
     Raises:
-      ValueError: if the layers differ in more than forms, or a key is needed and missing.
+      ValueError: if the layers differ in more than their forms, or if a key is needed and is None.
 
     An adapter is added to a trained layer, and merged after its training:
 
@@ -81,6 +81,7 @@ def _converted(params: Mapping[str, Array], here: Place, there: Place, key: Any)
         raise LayerValueError(new_layer, f"expected {layer!r} with another kernel_form", there.path)
     form, new_form, axes = forms.get(layer.kernel_form), forms.get(new_layer.kernel_form), layer.kernel_axes
     materialize, decompose = partial(form.materialize, axes=axes), partial(new_form.decompose, axes=axes)
+    # A form is defined for one kernel, so the repetitions, along leading axes, are mapped over.
     for _ in here.stack:
         materialize, decompose = jax.vmap(materialize), jax.vmap(decompose)
     kernel = materialize(params)
@@ -96,6 +97,6 @@ def _converted(params: Mapping[str, Array], here: Place, there: Place, key: Any)
 
 
 def _differ_in_form(layer: Any, new_layer: Any) -> bool:
-    """Whether two layers are the same but for the form of the kernel."""
+    """Whether two layers are equal except for the form of the kernel."""
     kinds = isinstance(layer, Dense | Einsum) and isinstance(new_layer, Dense | Einsum)
     return kinds and replace(layer, kernel_form=None) == replace(new_layer, kernel_form=None)

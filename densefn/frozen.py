@@ -17,11 +17,11 @@ from densefn.layer import InputShape, Layer, Output, Params
 
 @register
 class Frozen(Around):
-    """A layer whose parameters training does not change. The parameters are the body's own.
+    """A layer whose parameters training does not change. Its parameters are those of the body.
 
-    As with Keras's `trainable = False`, their regularizers and constraints have no effect; the regularizer of the
-    body's activity has. `densefn.partition` tells frozen from trainable parameters, and `densefn train` gives the
-    frozen ones no gradient and no state of the optimizer. `jax.grad` differentiates whatever it is given.
+    As with Keras's `trainable = False`, regularizers and constraints of the parameters have no effect. The activity
+    regularizer still has. `densefn.partition` separates frozen from trainable parameters. `densefn train` computes no
+    gradient and keeps no optimizer state for frozen ones. `jax.grad` differentiates whatever it is given.
 
     Args:
       body: a layer.

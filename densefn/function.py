@@ -15,7 +15,7 @@ from densefn.layer import InputShape, Layer, Output, Params, Shape
 
 
 class Function(Layer):
-    """A function of one array as a layer without parameters; combinators make one of each function they are given.
+    """A function of one array as a layer without parameters. Combinators turn functions into it.
 
     >>> Function("relu").apply({}, jnp.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
@@ -37,9 +37,10 @@ class Function(Layer):
 
 
 def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:
-    """The shape of what a function returns for an input of a shape with open entries, which its output may have too.
+    """The output shape of a function for an input shape with None entries.
 
-    An entry of unknown size keeps or changes the function's output; trial sizes tell which entries depend on it.
+    The function is traced with several sizes in the place of None. An entry of its output that differs between them
+    depends on the unknown size, and is None.
     """
 
     def trial(size: int) -> Any:
@@ -50,4 +51,5 @@ def open_axes(shape: Shape, function: Callable[[Array], Any]) -> Any:
         sizes = zip(first.shape, *(other.shape for other in others), strict=True)
         return tuple(n if all(n == m for m in rest) else None for n, *rest in sizes)
 
+    # Sizes 2 and 3 may agree by chance, as under `n // 2` or `max(n, 8)`. Then 120 differs.
     return jax.tree.map(closed, *map(trial, (2, 3, 120)))

@@ -1,4 +1,4 @@
-"""`Group`: named parts, applied as your own method says, with any number of outputs."""
+"""`Group`: named layers, applied by a method that you write, with any number of outputs."""
 
 import inspect
 from abc import abstractmethod
@@ -26,13 +26,14 @@ from densefn.walk import walk
 class Group(Layer):
     """Named parts that are initialized, penalized, projected, summarized and saved as one layer.
 
-    A subclass has its parts as fields, and a method `run` that applies them. The parameters of each part are kept under
-    the field's name. `run` may call a part several times, which shares its parameters, or return any tree of arrays.
+    In a subclass, each field is a part, and the method `run` applies the parts. The parameters of a part are under its
+    field's name. If `run` calls a part several times, the calls share its parameters. `run` may return any tree of
+    arrays.
 
     Raises:
-      ValueError: by `init`, if `run` calls a part with inputs that it does not take, or leaves a part out.
+      ValueError: by `init`, if `run` calls a part with an input that it does not accept, or does not call a part.
 
-    Actor and critic on one torso:
+    An actor and a critic that share a torso:
 
     >>> from densefn import Dense, register
     >>> @register
@@ -74,7 +75,7 @@ class Group(Layer):
         """Applies the parts.
 
         Args:
-          parts: has each part as a function of one array under the name of its field.
+          parts: an object with an attribute for each field: the part as a function of one array.
           x: the input.
 
         Returns:
@@ -103,7 +104,8 @@ class Group(Layer):
         penalties = [param.penalty(declared(self), params)]
 
         def call(name: str, part: Layer, x: Array) -> Array:
-            if not _has_activity_penalty(part):  # so that `run` may call it inside of a scan
+            # A penalty that is computed inside a scan of `run` cannot leave it. These parts have none to collect.
+            if not _has_activity_penalty(part):
                 return part.apply(params.get(name, {}), x)
             value, penalty = without_weight_penalties(part).forward(params.get(name, {}), x)
             penalties.append(penalty)
@@ -119,7 +121,7 @@ class Group(Layer):
         return open_axes(_arguments.input_shape(self, input_shape), lambda x: self._run(x, _shaped))
 
     def _run(self, x: Any, call: Callable[[str, Layer, Any], Any]) -> Any:
-        """Runs the parts, each of them called by `call(name, part, x)`."""
+        """Calls `run` with parts that call `call(name, part, x)`."""
 
         def named(name: str, part: Layer) -> Callable[[Any], Any]:
             def apply(x: Any) -> Any:
@@ -133,7 +135,7 @@ class Group(Layer):
         )
 
     def _input_shapes(self, input_shape: InputShape) -> dict[str, Any]:
-        """The shape of what each part is first called with, for an input of this shape."""
+        """The input shape of the first call of each part, for an input of this shape."""
         seen: dict[str, Any] = {}
 
         def call(name: str, part: Layer, x: Any) -> Any:
@@ -148,7 +150,7 @@ class Group(Layer):
 
 
 def _shaped(_: str, part: Layer, x: Any) -> Any:
-    """An array of the shape that a part gives."""
+    """Zeros of the part's output shape: a call that computes nothing."""
     if not hasattr(x, "shape"):
         raise LayerTypeError(part, f"expected run to call it with one array, got {type(x).__name__}")
     return jax.tree.map(lambda shape: jnp.zeros(shape, x.dtype), part.output_shape(x.shape), is_leaf=is_shape)

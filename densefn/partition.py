@@ -1,4 +1,4 @@
-"""Trainable and frozen parameters apart, and together again."""
+"""Splits parameters into trainable and frozen ones, and joins them again."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from densefn.param import plain
 
 
 def partition(layer: Layer, params: Params) -> tuple[Any, Any]:
-    """Takes trainable and frozen parameters apart.
+    """Splits parameters into trainable and frozen ones.
 
     Args:
-      layer: whose declaration says what is trainable: all but what `Frozen` holds and what a form such as
+      layer: the layer. All its parameters are trainable except those in a `Frozen` layer and those that a form such as
         `densefn.forms.LowRank` freezes.
-      params: the layer's parameters, or any tree of their structure, such as gradients.
+      params: the layer's parameters, or a tree of the same structure, such as gradients.
 
     Returns:
-      `(trainable, frozen)`, each with the structure of the parameters and None in the place of the other's. JAX takes
-      None for a tree without leaves: `jax.grad` and optax pass over it.
+      `(trainable, frozen)`: two trees with the structure of the parameters, each with None for the parameters of the
+      other. To JAX, None is a tree without leaves, which `jax.grad` and optax skip.
 
     >>> import jax.numpy as jnp
     >>> from densefn import Dense, Frozen, Sequential
@@ -43,7 +43,7 @@ def partition(layer: Layer, params: Params) -> tuple[Any, Any]:
 
 
 def combine(trainable: Any, frozen: Any) -> Any:
-    """Puts together what `partition` took apart; either may have changed in between.
+    """Joins the two trees of `partition`, whose arrays may have changed in between.
 
     Args:
       trainable: the first tree of `partition`.
@@ -55,5 +55,5 @@ def combine(trainable: Any, frozen: Any) -> Any:
     >>> combine({"kernel": 1.0, "bias": None}, {"kernel": None, "bias": 2.0})
     {'bias': 2.0, 'kernel': 1.0}
     """
-    # `is_leaf`: to JAX, None is a tree without leaves, and the trees of two halves differ.
+    # Without `is_leaf`, JAX takes None for a tree without leaves, and the two trees differ in structure.
     return jax.tree.map(lambda w, kept: kept if w is None else w, trainable, frozen, is_leaf=lambda w: w is None)

@@ -13,21 +13,20 @@ if TYPE_CHECKING:
 
 
 def projection(layer: Layer) -> "optax.GradientTransformation":
-    """Makes the last link of a chain: it changes updates so that the updated parameters meet the layer's constraints.
+    """Makes the last link of an optax chain: it changes updates so that the updated parameters meet the constraints.
 
-    With it `optax.apply_updates` gives what `layer.project` would make of its result, up to a rounding. Where further
-    axes lead those of the parameters, as in an ensemble under `vmap` or stacked by it, each member is projected alone.
-    Parameters that `optax.masked` hides are left as they are.
+    `optax.apply_updates` then gives the same as `layer.project` after it, up to a rounding. The members of an ensemble,
+    along leading axes or under `vmap`, are projected one by one. Parameters that `optax.masked` hides do not change.
 
     Args:
-      layer: whose constraints are meant. The parameters given to `update` must be the layer's.
+      layer: the layer with the constraints. The parameters given to `update` must be those of the layer.
 
     Returns:
       A transformation without state, whose `update` needs the parameters.
 
     Raises:
       ModuleNotFoundError: if optax is not installed.
-      ValueError: by `update`, without parameters.
+      ValueError: by `update`, if it is called without parameters.
 
     >>> import jax.numpy as jnp, optax
     >>> from densefn import Dense
@@ -56,7 +55,7 @@ def projection(layer: Layer) -> "optax.GradientTransformation":
         return param.as_given(updates, projected), state
 
     def project(declared: Any, updates: Any, params: Any) -> Any:
-        # A masked node hides all the parameters under it, and what stands for a kernel may be a tree of its own.
+        # A masked node hides all parameters under it. A leaf of the declaration may have a tree of arrays in `params`.
         if isinstance(params, optax.MaskedNode):
             return updates
         if isinstance(declared, param.Param):
@@ -70,5 +69,6 @@ def _toward(update: Any, p: param.Param, w: Array) -> Any:
     """The update that leads from `w` to the projection of `w + update`."""
     if p.constraint is None:
         return update
+    # `optax.apply_updates` adds the update in the dtype of `w`; the constraint must see the same rounded sum.
     target = param.project(p, (w + update).astype(w.dtype))
     return target.astype(update.dtype) - w.astype(update.dtype)

@@ -18,7 +18,7 @@ from densefn._dot import dot
 from densefn._values import Value
 from densefn.precision import widen
 
-# Keras's floor of a norm that is divided by.
+# Keras's lower bound of a norm that is a divisor.
 _EPSILON = 1e-7
 
 _Factor = Annotated[float, _checks.number(minimum=0)]
@@ -74,11 +74,11 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """`l1 * sum(|w|) + l2 * sum(w^2)`.
 
-    The names alone, `"l1l2"` and `"l1_l2"`, stand for `L1L2(0.01, 0.01)`, as Keras documents it (its code gives no
-    penalty for the one, and an error for the other).
+    The names `"l1l2"` and `"l1_l2"` stand for `L1L2(0.01, 0.01)`, as Keras documents it (in its code the first has no
+    penalty, and the second is an error).
 
     Args:
-      l1: the factor of the sum of sizes, at least 0.
+      l1: the factor of the sum of absolute values, at least 0.
       l2: the factor of the sum of squares, at least 0.
 
     >>> float(L1L2(0.5, 0.1)(jnp.array([3.0, -4.0])))
@@ -98,11 +98,11 @@ class L1L2(Regularizer):
 class OrthogonalRegularizer(Regularizer):
     """`factor` times the mean of `|cos|` of the angles between the rows of a matrix, or between its columns.
 
-    The rows of a kernel `[in, units]` belong to the inputs, the columns to the units. A row of zeros is at right angles
-    to every other; a matrix of one row has no pairs, and no penalty (Keras gives NaN).
+    The rows of a kernel `[in, units]` belong to the inputs, the columns to the units. A row of zeros counts as
+    orthogonal to all others. A matrix of one row has no pairs, so its penalty is 0 (Keras gives NaN).
 
     Args:
-      factor: of the mean.
+      factor: the factor of the mean, at least 0.
       mode: `"rows"` or `"columns"`.
 
     >>> OrthogonalRegularizer(1.0)(jnp.array([[1.0, 0.0], [2.0, 0.0]]))
@@ -118,7 +118,7 @@ class OrthogonalRegularizer(Regularizer):
         rows = widen(w if self.mode == "rows" else w.T)
         square = jnp.sum(jnp.square(rows), axis=1, keepdims=True)
         unit = rows * jax.lax.rsqrt(jnp.maximum(square, _EPSILON**2))
-        # A row of zeros has no direction, so none in which the penalty grows either.
+        # Without `where`, the gradient of a row of zeros, which has no direction, would be of the order 1 / _EPSILON.
         unit = jnp.where(square > 0, unit, jnp.zeros_like(unit))
         pairs = len(rows) * (len(rows) - 1) / 2
         cosines = jnp.triu(jnp.abs(dot(unit, unit.T, unit.dtype)), k=1)

@@ -11,20 +11,20 @@ from densefn._combinator import Around
 from densefn._registry import register
 from densefn.layer import Output, Params
 
-# Those of JAX's policies that need no arguments.
+# JAX's policies that need no arguments.
 _POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
 
 
 @register
 class Remat(Around):
-    """A layer whose inner values the backward pass computes again, which takes time and saves memory.
+    """A layer whose intermediate values are not saved for the backward pass, which computes them again.
 
-    The parameters are the body's own.
+    That takes less memory and more time. Its parameters are those of the body.
 
     Args:
       body: a layer.
-      policy: which values are saved all the same, a name in `jax.checkpoint_policies` such as `"dots_saveable"`; None
-        is none of them.
+      policy: which values are saved nevertheless: a name in `jax.checkpoint_policies` such as `"dots_saveable"`. None
+        saves none.
 
     >>> import jax.numpy as jnp
     >>> from densefn import Dense, Repeat, Residual

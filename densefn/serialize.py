@@ -1,4 +1,4 @@
-"""Layers to dicts and back: plain data, for JSON, TOML and the like."""
+"""Layers to dicts and back: plain data for JSON, TOML and similar formats."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ def to_dict(layer: Layer) -> dict[str, Any]:
     """Describes a layer by strings, numbers, lists and dicts; `from_dict` is the inverse.
 
     Args:
-      layer: one of this package's layers. Its fields are written under their names, and its class under `"layer"`.
+      layer: a layer of this package or a registered one. Fields are under their names, the class under `"layer"`.
 
     Raises:
       TypeError: if a field holds a function, which has no name.
@@ -29,10 +29,10 @@ def from_dict(description: Mapping[str, Any]) -> Layer:
     """Makes the layer that a dict describes.
 
     Args:
-      description: as `to_dict` gives it. Fields left out have their defaults; `"layer"` left out means Dense.
+      description: as `to_dict` returns it. A missing field has its default; a missing `"layer"` means Dense.
 
     Raises:
-      ValueError: that lists all mistakes, each with its path.
+      ValueError: lists all mistakes, each with its path.
 
     >>> from_dict({"layers": [{"units": 3}, {"units": 2, "kernel_regularizer": {"name": "L2", "l2": 0.1}}],
     ...            "layer": "Sequential"})
@@ -43,4 +43,4 @@ def from_dict(description: Mapping[str, Any]) -> Layer:
     try:
         return as_layer(description)
     except RecursionError:
-        raise ValueError("expected layers that hold each other less deeply: Python's recursion ends here") from None
+        raise ValueError("expected layers that are nested less deeply: Python's recursion limit is reached") from None

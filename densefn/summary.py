@@ -20,12 +20,12 @@ class Row:
     """One layer of a summary.
 
     Attributes:
-      name: under which its parameters are kept; empty where it stands inside a combinator that adds no name.
-      layer: as it prints.
-      depth: how many combinators it stands in.
-      output_shape: None where any size will do.
-      params: the shape of each parameter by name; empty for a combinator, whose layers have rows of their own.
-      count: the number of parameters of the layer, with those of the layers in it.
+      name: the key of its parameters; empty if the combinator around it adds no key.
+      layer: the layer as text.
+      depth: the number of combinators around it.
+      output_shape: None entries are any size.
+      params: the shape of each parameter by name; empty for a combinator, since the layers inside it have rows.
+      count: the number of its parameters, those of the layers inside it included.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Summary:
     """A model's rows and totals; prints as a table.
 
     Attributes:
-      input_shape: for which the model was summarized.
-      rows: one a layer, in the order of computation.
+      input_shape: the shape of the model's input.
+      rows: one for each layer, in the order of computation.
       count: the number of parameters.
       size: of the parameters, in bytes.
       frozen: the number of parameters that training does not change.
@@ -76,7 +76,7 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
       A summary that prints as a table and can be read by its attributes.
 
     Raises:
-      ValueError: if the layer does not take such an input.
+      ValueError: if the layer does not accept an input of this shape.
 
     >>> from densefn import Dense
     >>> print(summary(Dense(10 * 10 * 256, use_bias=False), (None, 100)))
@@ -96,7 +96,7 @@ def summary(layer: Layer, input_shape: InputShape) -> Summary:
 
 
 def rows(layer: Layer, input_shape: Shape) -> Iterator[Row]:
-    """The rows of a model: one for each layer in it, a combinator before the layers that it holds."""
+    """The rows of a model: one for each layer, each combinator before the layers inside it."""
     for place in walk(layer, input_shape):
         shape: Any = place.input_shape
         declared = place.layer.declare(shape)

@@ -1,4 +1,4 @@
-"""Every layer of a model, with its place in it: what summaries, conversions and exports loop over."""
+"""Iterates over every layer of a model with its place. Summaries, conversions and exports use it."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from densefn.layer import InputShape, Layer
 
 
 class Place(NamedTuple):
-    """A layer of a model and where it is.
+    """A layer of a model with its position.
 
     Attributes:
       layer: the layer.
-      path: the names that lead to its parameters, such as `("1", "0")`. Combinators other than `Sequential` add none.
-      key: its name in the combinator around it; empty where that adds none.
-      stack: the leading axes of its parameters, the `times` of each `Repeat` around it.
-      depth: how many combinators are around it.
-      input_shape: the shape of its input; None where the model's is not given.
+      path: the keys that lead to its parameters, such as `("1", "0")`. Combinators of one layer add no key.
+      key: the last key, if the combinator around the layer added one; else empty.
+      stack: the sizes of the leading axes of its parameters: the `times` of each `Repeat` around it.
+      depth: the number of combinators around it.
+      input_shape: the shape of its input; None if that of the model is not given.
     """
 
     layer: Layer
@@ -33,17 +33,17 @@ class Place(NamedTuple):
 
 
 def walk(layer: Layer, input_shape: InputShape | None = None) -> Iterator[Place]:
-    """The layers of a model in the order of computation, a combinator before the layers in it.
+    """Yields the layers of a model in the order of computation, each combinator before the layers inside it.
 
     Args:
       layer: the model.
-      input_shape: the shape of its input; None leaves the shapes of all inputs open.
+      input_shape: the shape of its input; with None, every `input_shape` is None.
 
     Returns:
       A `Place` for each layer.
 
     Raises:
-      ValueError, TypeError: if the model does not take inputs of this shape.
+      ValueError, TypeError: if the model does not accept inputs of this shape.
 
     >>> from densefn import Dense, Repeat, Residual, Sequential
     >>> model = Sequential(Dense(8), Repeat(Residual(Dense(8, "tanh")), times=3))

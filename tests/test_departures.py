@@ -138,7 +138,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
         (Dense, "a NumPy integer but not a bool"),
         (Dense, "inputs of rank 1 are accepted"),
         (Dense, "`densefn.projection`, with any optimizer"),
-        (L1L2, '`"l1l2"` and `"l1_l2"`, stand for `L1L2(0.01, 0.01)`'),
+        (L1L2, '`"l1l2"` and `"l1_l2"` stand for `L1L2(0.01, 0.01)`'),
         (Identity, "Keras loses the gain"),
         (OrthogonalRegularizer, "(Keras gives NaN)"),
         (Orthogonal, "Keras has none for bfloat16"),

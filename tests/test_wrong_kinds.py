@@ -241,7 +241,7 @@ def test_numbers_and_nests_beyond_every_bound_are_refused(key):
     nested = {"units": 3}
     for _ in range(3000):
         nested = {"layer": "Residual", "body": nested}
-    with pytest.raises(ValueError, match="hold each other less deeply"):
+    with pytest.raises(ValueError, match="nested less deeply"):
         from_dict(nested)
 
 

@@ -1,6 +1,6 @@
-"""Forms of a kernel: how it is stored, and how it is contracted with an input. A file each.
+"""Forms of a kernel: how it is stored, and how it is contracted with an input. Each form has a file.
 
-All modules of this folder are imported, so a new form has its name in fields and tables without a line here.
+All modules of this folder are imported, so a new file's form is registered without a line here.
 """
 
 from importlib import import_module as _import_module

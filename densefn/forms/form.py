@@ -35,11 +35,11 @@ from densefn.param import Param
 
 
 class KernelAxes(NamedTuple):
-    """What the axes of a kernel are; those that are named nowhere are its units.
+    """The kind of each axis of a kernel: input, expert or, if it is neither, unit.
 
     Attributes:
       inputs: the axes that are summed over.
-      experts: the axes whose entries are kernels of their own, the batch of the product.
+      experts: the axes along which each entry is a separate kernel: the batch axes of the product.
     """
 
     inputs: tuple[int, ...]
@@ -57,7 +57,7 @@ class Form(Value):
     kind: ClassVar[str | None] = "kernel form"
 
     takes_constraints: ClassVar[bool] = True
-    """Whether a constraint of the kernel may be applied to the leaves one by one."""
+    """Whether the kernel's constraint may be applied to each leaf by itself."""
 
     @property
     def formula(self) -> str:
@@ -66,11 +66,11 @@ class Form(Value):
 
     @abstractmethod
     def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
-        """The leaves that are stored for a kernel, under the names that they have in the layer's parameters.
+        """The leaves that are stored for a kernel, by their names in the layer's parameters.
 
         Args:
           kernel: the declaration of the kernel in plain form.
-          axes: what its axes are.
+          axes: which axes of the kernel are inputs and which are experts.
 
         Raises:
           ValueError: if this form cannot store such a kernel.
@@ -81,22 +81,22 @@ class Form(Value):
         """The product of an input and the kernel.
 
         Args:
-          params: the layer's parameters, with the leaves that are declared.
+          params: the layer's parameters, the declared leaves among them.
           x: the input.
-          axes: over which axes of input and kernel the product sums, and the batch's.
+          axes: the axes of input and kernel that are summed over, and the batch axes.
           compute_dtype: to which the operands are rounded.
 
         Returns:
-          The product as `densefn._dot.product` gives it, in float32 at least.
+          The product in float32 at least, with the axes of `densefn.forms.product`.
         """
 
     @abstractmethod
     def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
-        """The kernel that the leaves amount to."""
+        """The kernel in plain form that the leaves stand for."""
 
     @abstractmethod
     def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
-        """The leaves that a kernel determines; those that are missing here keep their first value."""
+        """The leaves that a kernel in plain form determines. `convert` draws the others."""
 
 
 class Plain(Form):

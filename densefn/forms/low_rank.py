@@ -21,24 +21,30 @@ from densefn.precision import accumulator, add
 
 @register
 class LowRank(Form):
-    """A low-rank adapter (LoRA): `kernel + alpha / rank * a @ b`, of which `a` and `b` alone are trained.
+    """A low-rank adapter (LoRA): `kernel + alpha / rank * a @ b`. Training changes only `a` and `b`.
 
-    The leaves are Keras's: `kernel`, as the base stores it and frozen; `lora_kernel_a` of `[in, rank]`; and
-    `lora_kernel_b` of `[rank, units]`. `a` is drawn by He's uniform law and `b` is zero, so an adapter changes nothing
-    at first. The product is `x @ kernel + alpha / rank * (x @ a) @ b`; `a @ b` is never computed. With several axes,
-    `in` covers all input axes and `units` all unit axes. Each expert has its own adapter.
+    The leaves have Keras's names:
 
-    Differences from Keras, where its behaviour is a bug: `alpha` in a constructor or config counts (Keras takes the
-    rank instead); an adapter that is saved and loaded trains on (Keras zeroes both matrices, and their gradients).
-    Keras's EinsumDense adapts the kernel's last axis alone; here all axes of units are adapted.
+    - `kernel`: frozen, as `base` stores it.
+    - `lora_kernel_a`: `[in, rank]`, drawn by `HeUniform`.
+    - `lora_kernel_b`: `[rank, units]`, zero at first, so that a new adapter does not change the output.
+
+    The product is `x @ kernel + alpha / rank * (x @ a) @ b`; `a @ b` is never computed. With several axes, `in` covers
+    all input axes and `units` all unit axes. Each expert has its own adapter.
+
+    Differences from Keras, where its behaviour is a bug or a limit:
+
+    - `alpha` in a constructor or config has an effect (Keras uses the rank instead).
+    - A saved adapter can be trained further after loading (Keras zeroes both matrices, so their gradients are zero).
+    - The adapter of an Einsum covers all unit axes (that of Keras's EinsumDense only the last axis of the kernel).
 
     Args:
       rank: the width of `a` and the height of `b`, at least 1.
-      alpha: the adapter counts `alpha / rank` times; None is `rank`, so once.
+      alpha: `a @ b` is scaled by `alpha / rank`; None is `rank`, a scale of 1.
       base: the form in which the frozen kernel is stored; None is plain.
 
     Raises:
-      ValueError: by the layer, for a kernel constraint, which the sum would not meet.
+      ValueError: by the layer, for a kernel constraint: the sum would not meet it.
 
     >>> import jax
     >>> from densefn import Dense

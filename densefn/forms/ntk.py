@@ -1,4 +1,4 @@
-"""The NTK parametrisation: a kernel whose entries do not shrink with the number of inputs."""
+"""The NTK parametrisation: the size of a kernel's entries does not depend on the number of inputs."""
 
 import math
 from collections.abc import Mapping
@@ -33,10 +33,11 @@ class Widened(Initializer):
 class Ntk(Form):
     """The NTK parametrisation: `y = x @ kernel / sqrt(in)`.
 
-    The stored kernel is the one that `kernel_initializer` draws times `sqrt(in)`: at first the layer computes what it
-    does in plain form. With `"lecun_normal"` its entries have variance 1. A learning rate then moves the outputs of
-    wide and narrow layers alike: a step of gradient descent is `1 / in` of the plain one. Regularizer and constraint
-    see the stored kernel.
+    The stored kernel is `sqrt(in)` times what `kernel_initializer` draws, so the initial outputs are those of the plain
+    form. With `"lecun_normal"` its entries have variance 1.
+
+    A step of gradient descent changes `kernel / sqrt(in)` by `1 / in` times the step of a plain kernel. One learning
+    rate therefore suits wide and narrow layers. Regularizer and constraint see the stored kernel.
 
     >>> import jax
     >>> from densefn import Dense
@@ -51,6 +52,10 @@ class Ntk(Form):
     def formula(self) -> str:
         return "kernel / sqrt(in)"
 
+    # With v = sqrt(in) w and y = x @ v / sqrt(in):
+    #
+    #     dL/dv = dL/dw / sqrt(in)
+    #     a step of v by -r dL/dv changes w by -(r / in) dL/dw
     def declare(self, kernel: Param, axes: KernelAxes) -> dict[str, Param]:
         return {"kernel": replace(kernel, initializer=Widened(kernel.initializer))}
 
@@ -66,5 +71,5 @@ class Ntk(Form):
 
 
 def _root(kernel: Array, inputs: tuple[int, ...]) -> float:
-    """The square root of the number of inputs; 1 where there are none, and the product is zero."""
+    """The square root of the number of inputs. It is 1 for no inputs, where the product is zero anyway."""
     return math.sqrt(max(math.prod(kernel.shape[axis] for axis in inputs), 1))
