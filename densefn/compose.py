@@ -1,7 +1,7 @@
 """Combinators: layers made of layers. They nest.
 
-`Sequential` keeps the parameters of each layer under a name, by default "0", "1", ... The other combinators add no name:
-the parameters of `Residual(body)` are those of `body`.
+`Sequential` keeps the parameters of each layer under a name, by default "0", "1", ... The other combinators add no
+name: the parameters of `Residual(body)` are those of `body`.
 """
 
 from collections.abc import Iterator, Mapping

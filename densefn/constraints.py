@@ -1,7 +1,7 @@
 """Constraints with Keras's names, arguments and defaults: projections of a parameter, applied after an optimizer step.
 
-With the default `axis=0`, a kernel `[in, units]` has one norm for each unit, and a bias has one norm. Norms are computed
-in float32 at least.
+With the default `axis=0`, a kernel `[in, units]` has one norm for each unit, and a bias has one norm. Norms are
+computed in float32 at least.
 
 Source: `keras/src/constraints/constraints.py` of Keras 3.15.
 """
@@ -17,7 +17,7 @@ from densefn import _checks
 from densefn._values import Value
 from densefn.precision import widen
 
-# Keras's backend epsilon: a zero column stays zero. A column of norm n becomes shorter by a factor of n / (n + epsilon).
+# Keras's backend epsilon: a zero column stays zero. All other norms become smaller by the factor n / (n + epsilon).
 _EPSILON = 1e-7
 
 

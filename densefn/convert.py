@@ -19,8 +19,8 @@ from densefn.walk import Place, walk
 def convert(params: Params, layer: Layer, new_layer: Layer, key: Array | None = None) -> dict[str, Any]:
     """Converts the parameters of a layer to those of a layer that differs only in the forms of its kernels.
 
-    Each kernel is materialized from its old form and decomposed into the new one. The parameters of equal layers are not
-    changed. `Frozen` and its body have the same parameters.
+    Each kernel is materialized from its old form and decomposed into the new one. The parameters of equal layers do not
+    change. `Frozen` and its body have the same parameters.
 
     Args:
       params: the parameters of `layer`.

@@ -107,9 +107,9 @@ def test_an_adapter_s_product_is_never_computed():
     assert made.count((32, 64)) + made.count((64, 32)) <= 3  # of the gradient of the kernel alone
 
 
-def test_a_low_rank_kernel_takes_no_constraint_and_no_other_adapter():
+def test_a_low_rank_kernel_accepts_no_constraint_and_no_other_adapter():
     for layer in (Dense, lambda units, **rest: Einsum("bi,io->bo", units, **rest)):
-        with pytest.raises(ValueError, match=r"kernel_constraint: LowRank\(rank=2\) takes none"):
+        with pytest.raises(ValueError, match=r"kernel_constraint: LowRank\(rank=2\) accepts none"):
             layer(3, kernel_form=LowRank(2), kernel_constraint="non_neg")
     with pytest.raises(TypeError, match="expected a form other than LowRank"):
         LowRank(2, base=LowRank(1))

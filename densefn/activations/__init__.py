@@ -1,10 +1,12 @@
 """Activations by Keras's names: functions of one array, with Keras's arguments and defaults.
 
-Most are one array entry at a time; `glu`, `softmax`, `log_softmax` and `sparsemax` work along an axis, and `glu` halves
-it. `Activation` is one of them with arguments of one's own.
+Most act on each entry of the array. `glu`, `softmax`, `log_softmax` and `sparsemax` act along an axis, which `glu`
+halves. `Activation` is an activation with other arguments than the defaults.
 
-Source: `keras/src/activations/activations.py` of Keras 3.15, which several defaults come from: `gelu` is the exact one
-(that of `jax.nn` is its tanh approximation), and `leaky_relu` has a slope of 0.2 (0.01 in `jax.nn` and PyTorch).
+Some defaults differ from those of `jax.nn`: `gelu` is exact (there it is the tanh approximation), and `leaky_relu` has
+a slope of 0.2 (0.01 there and in PyTorch).
+
+Source: `keras/src/activations/activations.py` of Keras 3.15.
 """
 
 from densefn.activations.activation import NAMES as NAMES

@@ -68,14 +68,14 @@ _ARGUMENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 
 class Activation(Value):
-    """An activation with its arguments; equal by value, and a table in a file.
+    """An activation with arguments. It compares by value and can be written to a file.
 
     Args:
       name: Keras's name of the activation.
-      **arguments: of the function with that name.
+      **arguments: the arguments of the function of that name, without the array.
 
     Raises:
-      ValueError, TypeError: if there is no such activation, or it does not take these arguments.
+      ValueError, TypeError: if there is no such activation, or it does not accept these arguments.
 
     >>> Activation("leaky_relu", negative_slope=0.5)(jnp.array([-2.0, 2.0]))
     Array([-1.,  2.], dtype=float32)
@@ -106,6 +106,7 @@ class Activation(Value):
             raise ValueError(
                 "threshold needs both of its arguments, threshold and default_value, given by an Activation"
             )
+        # In the function's order, so that the order in which arguments are given does not make two values differ.
         object.__setattr__(
             self, "arguments", tuple((name, given[name]) for name in _ARGUMENTS.get(self.name, {}) if name in given)
         )
@@ -128,7 +129,7 @@ class Activation(Value):
 
 
 def check(given: Any) -> Any:
-    """The check of an activation field: a name, an `Activation` or a table of one, or a function of one array."""
+    """Checks an activation field: accepts a name, an `Activation`, its table, or a function of one array."""
     if isinstance(given, str):
         return Activation(given).name
     if isinstance(given, Mapping):
@@ -165,14 +166,14 @@ def get(activation: AnyActivation | None) -> Callable[[Array], Array]:
 
 
 def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    """The shape of what an activation makes of an array.
+    """The output shape of an activation.
 
     Args:
       activation: a name or a function; None is linear.
-      shape: of the array. Entries that are None stay so.
+      shape: the shape of its input. None entries stay None.
 
     Returns:
-      The shape, of as many entries.
+      The shape, with the same number of entries.
 
     Raises:
       ValueError: if the activation changes the number of axes.
@@ -180,6 +181,7 @@ def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]
     >>> output_shape("glu", (None, 6))
     (None, 3)
     """
+    # 2 in the place of None: `glu` needs an even size, and an axis of size 1 would hide what broadcasts.
     trial = jax.ShapeDtypeStruct(tuple(2 if n is None else n for n in shape), jnp.float32)
     made = jax.eval_shape(get(activation), trial).shape
     if len(made) != len(shape):
@@ -188,7 +190,7 @@ def output_shape(activation: AnyActivation | None, shape: tuple[int | None, ...]
 
 
 def name_of(activation: AnyActivation | None) -> str | None:
-    """The name of an activation that has one; None is linear."""
+    """The name of an activation; "linear" for None, and None for a function."""
     if isinstance(activation, Activation):
         return activation.name
     return "linear" if activation is None else activation if isinstance(activation, str) else None

@@ -1,4 +1,4 @@
-"""The functions, with Keras's arguments and defaults."""
+"""The functions behind the names, with Keras's arguments and defaults."""
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +31,10 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     """
     if negative_slope and max_value is None and threshold == 0.0:
         return leaky_relu(x, negative_slope)
+    # `jax.nn.relu` has the slope 0 at 0, as in Keras.
     above = jnp.where(x > threshold, x, jnp.zeros_like(x)) if threshold else jax.nn.relu(x)
     if max_value == 6.0 and threshold == 0.0:
-        above = jax.nn.relu6(x)  # as in Keras: its slope at 6 is 0, that of `jnp.clip` at a bound is one half
+        above = jax.nn.relu6(x)  # as in Keras: the slope at 6 is 0, while that of `jnp.clip` at a bound is 1/2
     elif max_value is not None:
         above = jnp.clip(above, 0.0, max_value)
     return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above
@@ -56,11 +57,11 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
 
 
 def gelu(x: Array, approximate: bool = False) -> Array:
-    """`x Phi(x)`, with the normal distribution's Phi, or its approximation by tanh.
+    """`x Phi(x)`, where Phi is the distribution function of the unit normal.
 
     Args:
       x: any shape.
-      approximate: whether to use the approximation.
+      approximate: whether to approximate Phi by tanh.
 
     Returns:
       An array like `x`.
@@ -74,7 +75,7 @@ def gelu(x: Array, approximate: bool = False) -> Array:
 
 
 def glu(x: Array, axis: int = -1) -> Array:
-    """`a sigmoid(b)`, for the halves a and b of `x` along an axis.
+    """`a sigmoid(b)`, where `a` and `b` are the two halves of `x` along an axis.
 
     Args:
       x: any shape of rank 1 or more.
@@ -101,7 +102,7 @@ def squareplus(x: Array, b: float = 4.0) -> Array:
 
     Args:
       x: any shape.
-      b: at least 0: how round the corner at 0 is. With 0 it is `relu`.
+      b: at least 0. The larger it is, the smoother is the corner at 0; with 0 the function is `relu`.
 
     Returns:
       An array like `x`.
@@ -170,11 +171,11 @@ def threshold(x: Array, threshold: float, default_value: float) -> Array:
 
 
 def sparsemax(x: Array, axis: int = -1) -> Array:
-    """The point of the probability simplex that is nearest to `x`.
+    """The point of the probability simplex that is nearest to `x`: `max(x - tau, 0)`.
 
-    `max(x - tau, 0)`, with the tau for which it sums to 1: `tau = (z_1 + ... + z_k - 1) / k` for the entries
-    `z_1 >= z_2 >= ...` of `x` and the largest `k` with `1 + k z_k > z_1 + ... + z_k`. (Keras's has another tau on JAX
-    for `k > 1`, with which the sum is not 1.)
+    The threshold tau makes the sum 1. Let `z_1 >= z_2 >= ...` be the sorted entries of `x`, and `k` the largest index
+    with `1 + k z_k > z_1 + ... + z_k`. Then `tau = (z_1 + ... + z_k - 1) / k`. (Keras's has another tau on JAX for
+    `k > 1`, with which the sum is not 1.)
 
     Args:
       x: any shape of rank 1 or more.
@@ -189,7 +190,8 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     Array([0.75, 0.25, 0.  ], dtype=float32)
     """
     dtype, x = x.dtype, jnp.moveaxis(widen(x), axis, -1)
-    x = x - jnp.max(x, axis=-1, keepdims=True)  # changes nothing, and sums of large entries would lose the 1
+    # The result depends on differences only. Without this line, sums of large entries would round the 1 away.
+    x = x - jnp.max(x, axis=-1, keepdims=True)
     z = -jnp.sort(-x, axis=-1)
     sums = jnp.cumsum(z, axis=-1)
     k = jnp.broadcast_to(jnp.arange(1, x.shape[-1] + 1, dtype=x.dtype), x.shape)
@@ -199,7 +201,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return jnp.moveaxis(jax.nn.relu(x - tau), -1, axis).astype(dtype)
 
 
-# Those that JAX has as Keras means them.
+# JAX's functions that are the same as Keras's.
 celu = jax.nn.celu
 elu = jax.nn.elu
 exponential = jnp.exp

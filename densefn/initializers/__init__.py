@@ -1,10 +1,10 @@
 """Initializers with Keras's names, arguments and distributions.
 
-An initializer is called as JAX's are, `initializer(key, shape, dtype)`, so the functions of `jax.nn.initializers` serve
-as well. A kernel is `[in, units]`, with `fan_in = in` and `fan_out = units`.
+An initializer is called as JAX's are, `initializer(key, shape, dtype)`. So the functions of `jax.nn.initializers` are
+initializers too. A kernel is `[in, units]`, with `fan_in = in` and `fan_out = units`.
 
-With a `seed` an initializer gives the same values whatever the key: bit for bit those that Keras's JAX backend gives
-for that seed. Without one it draws from the key, and layers with equal initializers differ.
+An initializer with a `seed` ignores the key and gives the values of Keras's JAX backend for that seed, bit for bit.
+Without a seed it draws from the key, and layers with equal initializers have different values.
 
 Source: `keras/src/initializers/random_initializers.py` and `constant_initializers.py` of Keras 3.15.
 """

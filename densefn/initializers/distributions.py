@@ -1,4 +1,4 @@
-"""Initializers that draw from one distribution, whatever the fans."""
+"""Initializers whose distribution does not depend on the fans."""
 
 import math
 from typing import Annotated, Any
@@ -82,7 +82,7 @@ class RandomNormal(Initializer):
     seed: Seed = None
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
-        # Here and below, drawn in float32 at least: narrow dtypes have too few values.
+        # Drawn in float32 at least, here and below: a draw in a narrow dtype would have too few distinct values.
         drawn = jax.random.normal(_key(key, self.seed), shape, accumulator(dtype))
         return (drawn * self.stddev + self.mean).astype(dtype)
 
@@ -146,10 +146,10 @@ class RandomUniform(Initializer):
 
 
 class Orthogonal(Initializer):
-    """`gain` times a matrix with orthonormal columns, or rows where it has fewer of them.
+    """`gain` times a matrix with orthonormal columns, or with orthonormal rows if it has fewer rows than columns.
 
-    An array of rank 3 and more is a matrix of its last axis by all others. It is made in float32 at least; Keras has
-    none for bfloat16.
+    An array of higher rank is one matrix: its last axis has the columns, all others are the rows. It is computed in
+    float32 at least; Keras has none for bfloat16.
 
     Args:
       gain: a number.
@@ -181,5 +181,5 @@ class Orthogonal(Initializer):
 
 
 def _key(key: Array, seed: int | None) -> Array:
-    """The key that a seed stands for in Keras's JAX backend; without a seed, the key that is given."""
+    """The key that Keras's JAX backend makes of a seed; without a seed, the given key."""
     return key if seed is None else jax.random.wrap_key_data(jnp.array([seed, 0], jnp.uint32), impl="threefry2x32")

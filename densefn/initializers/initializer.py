@@ -1,4 +1,4 @@
-"""What an initializer is: a value that draws an array from a key, for a shape, a dtype and the fans of a kernel."""
+"""The protocol of initializers: `draw` makes an array from a key, a shape, a dtype and the fans of a kernel."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -24,12 +24,12 @@ class Initializer(Value):
         """Draws an array of this shape and dtype from the key, for these fans."""
 
     def formula(self, fans: Fans) -> str:
-        """The distribution that it draws from for these fans, as an explanation writes it."""
+        """The distribution for these fans, as an explanation writes it."""
         del fans
         return f"drawn by {self!r}"
 
     def __call__(self, key: Array, shape: Shape, dtype: Any = jnp.float32) -> Array:
-        """Draws an array of this shape and dtype from the key, for the fans that Keras sees in the shape."""
+        """Draws an array of this shape and dtype from the key, with fans computed from the shape as in Keras."""
         return self.draw(key, shape, dtype, fans_of(shape))
 
 

@@ -1,4 +1,4 @@
-"""Initializers by name: Keras's names, and the defaults of peers."""
+"""Initializers by name: Keras's names, and the default initializers of other libraries."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ NAMES: dict[str, type[Initializer]] = {
         Zeros, Ones, Constant, Identity, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling
     ),
     **_checks.both_cases(GlorotUniform, GlorotNormal, LecunUniform, LecunNormal, HeUniform, HeNormal, Orthogonal),
+    # Keras's further names of the same classes.
     "zero": Zeros,
     "one": Ones,
     "normal": RandomNormal,
@@ -52,6 +53,7 @@ def check(given: Any) -> Any:
     """The check of an initializer field."""
     if given is None:
         raise TypeError('expected an initializer, got None; write "zeros" for zeros (Keras draws random values here)')
+    # A name stands for its class with the defaults. That of Keras's Constant is 0, which nobody means by "constant".
     if isinstance(given, str) and given in ("constant", "Constant"):
         raise ValueError(
             f"the initializer {given!r} has no value; write initializers.Constant(0.5), or a table with name and value"

@@ -1,9 +1,11 @@
-"""Initializers whose distribution depends on the fans of a kernel: variance scaling, and the defaults of peers.
+"""Initializers whose distribution depends on the fans of a kernel: variance scaling, and defaults of other libraries.
 
-With `fan_in` and `fan_out` a variance-scaling initializer draws with variance `scale / fan`:
+Variance scaling draws with mean 0 and variance `scale / fan`:
 
-    uniform: U(-limit, limit), limit = sqrt(3 scale / fan)
-    normal:  N(0, sigma^2) truncated to [-2 sigma, 2 sigma], with the sigma that gives it the variance scale / fan
+    uniform:           U(-limit, limit), limit = sqrt(3 scale / fan), as U(-a, a) has variance a^2 / 3
+    truncated normal:  N(0, sigma^2) truncated to [-2 sigma, 2 sigma], sigma = sqrt(scale / fan) / 0.8796
+
+Truncation leaves the standard deviation 0.8796 sigma.
 """
 
 import math
@@ -31,7 +33,7 @@ class ByFans(Initializer):
 
     @abstractmethod
     def law(self, fans: Fans) -> Law:
-        """The distribution that it draws from for these fans."""
+        """The distribution for these fans."""
 
     def draw(self, key: Array, shape: Shape, dtype: Any, fans: Fans) -> Array:
         return self.law(fans).draw(key, shape, dtype, fans)
@@ -66,7 +68,7 @@ class VarianceScaling(ByFans):
 
     def law(self, fans: Fans) -> Law:
         fan = {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": (fans.fan_in + fans.fan_out) / 2}[self.mode]
-        variance = self.scale / max(1.0, fan)
+        variance = self.scale / max(1.0, fan)  # as in Keras; a kernel without inputs is no division by zero
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
             return RandomUniform(-limit, limit, self.seed)
@@ -124,9 +126,9 @@ class HeNormal(Scaled):
 
 
 class UniformFanIn(ByFans):
-    """U(-limit, limit) with limit = 1 / sqrt(fan_in), for a kernel and its bias alike.
+    """U(-limit, limit) with limit = 1 / sqrt(fan_in), where a bias has the `fan_in` of its kernel.
 
-    It is the default of PyTorch's and Equinox's Linear, for both of which a bias sees the `fan_in` of its kernel.
+    It is the default of PyTorch's and Equinox's Linear, for the kernel and the bias.
 
     Source: `torch/nn/modules/linear.py` of PyTorch 2.13, `equinox/nn/_linear.py` of Equinox 0.13.
     """

@@ -228,7 +228,7 @@ def test_a_policy_is_the_policy_of_that_name(dtype, key):
     ("theirs", "message"),
     [
         (kl.Dense(3, trainable=False), "trainable: expected True, got False"),
-        (kl.Dense(3, lora_rank=2, kernel_constraint="non_neg"), "kernel_constraint: LowRank.* takes none"),
+        (kl.Dense(3, lora_rank=2, kernel_constraint="non_neg"), "kernel_constraint: LowRank.* accepts none"),
         (kl.Dense(3, kl.PReLU()), "activation: expected a name or a config of one of"),
         (kl.Dense(3, kernel_initializer=ki.HeNormal(keras.random.SeedGenerator(3))), "kernel_initializer"),
         (kl.Dense(3, kernel_initializer=ki.VarianceScaling(input_axes=(0,), output_axes=(1,))), "kernel_initializer"),
