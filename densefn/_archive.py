@@ -1,8 +1,8 @@
-"""Files of arrays with a description: the models and the states of runs.
+"""Files of arrays with a description: models, and the states of runs.
 
-They are written in the safetensors layout (`_safetensors.py`), an array a leaf of a tree under its path, `0/kernel`.
-Files in the layout before it (`_zipped.py`) are read as well. Nothing is pickled, and no array is read that is not of
-the declared size and all in the file.
+They are written in the safetensors layout (`_safetensors.py`). Each leaf of a tree is an array under its path, such as
+`0/kernel`. Files in the former layout (`_zipped.py`) can be read too. Nothing is pickled. An array is read only if it
+has the declared size and the file contains all of it.
 """
 
 import json
@@ -25,19 +25,19 @@ SUFFIX = ".safetensors"
 _LONGEST = 2000
 
 FORMAT = 1
-"""The format of all descriptions; a file of a later one is refused."""
+"""The format number of all descriptions. A file with a later one is refused."""
 
 
 class ArchiveError(ValueError):
-    """A file that does not hold what was expected, or not all of it."""
+    """A file does not contain what was expected, or is not complete."""
 
 
 def pack(description: Mapping[str, Any], tree: Any) -> bytes:
     """The bytes of an archive.
 
     Args:
-      description: what JSON can say; its `format` is added.
-      tree: of arrays.
+      description: objects by name that JSON can express; `format` is added.
+      tree: a tree of arrays.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in _named(tree)}
     return _safetensors.pack(arrays, {"format": FORMAT, **description})
@@ -54,10 +54,10 @@ class Archive:
         self._layout = layout
 
     def describe(self, *fields: str) -> dict[str, Any]:
-        """What the description says, in which these fields are.
+        """The description, after a check that it has these fields.
 
         Raises:
-          ValueError, TypeError: if it is of another format, or lacks one.
+          ValueError, TypeError: if it has another format or lacks a field.
         """
         table = _checked(self._layout.description)
         if missing := [field for field in fields if field not in table]:
@@ -65,10 +65,13 @@ class Archive:
         return table
 
     def read(self, declared: Any) -> Any:
-        """The arrays, in a tree like one of leaves with `shape` and `dtype`: no file decides on sizes.
+        """Reads the arrays.
+
+        Args:
+          declared: a tree of leaves with `shape` and `dtype`. It decides on the sizes, not the file.
 
         Raises:
-          ValueError: if they are not those of the tree.
+          ValueError: if the file has arrays of other names, shapes or dtypes.
         """
         named = dict(_named(declared))
         if sorted(self._layout.names) != sorted(named):
@@ -81,7 +84,7 @@ class Archive:
 
     def _array(self, name: str, declared: Any) -> np.ndarray:
         shape, dtype = tuple(declared.shape), np.dtype(declared.dtype)
-        # NumPy's files have no bfloat16; they hold its bits.
+        # NumPy's files have no bfloat16: they have its bits as uint16.
         stored = np.dtype(np.uint16) if isinstance(self._layout, Zipped) and dtype == jnp.bfloat16 else dtype
         if (got := self._layout.header(name)) != (shape, stored):
             raise ValueError(f"expected {name} of shape {shape} and {stored}, got {got[0]} and {got[1]}")
@@ -89,12 +92,12 @@ class Archive:
 
 
 def former(name: str) -> str:
-    """The name that an earlier densefn gave to the file of a name: `model.npz` for `model.safetensors`."""
+    """The file's name in earlier versions of densefn: `model.npz` for `model.safetensors`."""
     return name.removesuffix(SUFFIX) + ".npz" if name.endswith(SUFFIX) else name
 
 
 def in_folder(folder: Path, name: str) -> Path:
-    """The file of a name in a folder, or the one of its former name: that goes away where the other is written."""
+    """The path of a file in a folder, or of the one with its former name. Writing the new one removes that."""
     return path if (path := folder / former(name)).exists() else folder / name
 
 
@@ -107,24 +110,24 @@ def opened(path: Path, expected: str) -> Iterator[Archive]:
       expected: what the file should be, for the message.
 
     Raises:
-      ArchiveError: for whatever is found wrong with it while it is open.
+      ArchiveError: for any error while it is open.
     """
     try:
         with _disk.open_file(path) as file:
             is_zip = file.peek(2)[:2] == b"PK"
             yield Archive(Zipped(file) if is_zip else _safetensors.Reader(file))
-    except Exception as error:  # the readers of zip, JSON and NumPy's headers raise anything at a damaged file
+    except Exception as error:  # a damaged file makes the readers of zip, JSON and NumPy's headers raise any error
         reason = error.strerror if isinstance(error, OSError) else error
         said = str(reason) or type(error).__name__
-        shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."  # a file's own names may be in it
+        shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."  # it may quote names from the file
         raise ArchiveError(f"{path}: expected {expected}: {shown}") from None
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """The table that a JSON text holds, of the format that is written here.
+    """Parses a JSON text, a table with the `format` of this version.
 
     Raises:
-      ValueError, TypeError, RecursionError: if it holds none, or one of another format, or a number that is not finite.
+      ValueError, TypeError, RecursionError: if it is not such a table, or has a number that is not finite.
     """
     return _checked(json.loads(content, parse_constant=_safetensors.refuse))
 
@@ -134,7 +137,7 @@ def _checked(table: Any) -> dict[str, Any]:
         raise TypeError(f"expected a JSON object, got {type(table).__name__}")
     if (given := table.get("format")) != FORMAT:
         later = isinstance(given, int) and given > FORMAT
-        raise ValueError(f"expected format {FORMAT}, got {given!r}{', which a later densefn has written' * later}")
+        raise ValueError(f"expected format {FORMAT}, got {given!r}{' of a later version of densefn' * later}")
     return table
 
 

@@ -1,6 +1,6 @@
-"""Checks of what the methods of a layer are given: shapes, keys, parameters and inputs.
+"""Checks of the arguments of a layer's methods: shapes, keys, parameters and inputs.
 
-Each takes the layer first, which its error names, and returns what it found to be right.
+The first argument of each check is the layer, which its error names. Each returns the checked argument.
 """
 
 import operator
@@ -27,7 +27,7 @@ def input_shape(layer: object, given: Any) -> Shape:
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise LayerTypeError(layer, f"expected an input shape such as (None, 784), got {given!r}")
-    # `operator.index` refuses a tracer as well, without a word on how to pass a shape under jit.
+    # `operator.index` refuses a tracer too, but its message does not say how to pass a shape under jit.
     if any(isinstance(entry, Tracer) for entry in given):
         raise LayerTypeError(
             layer, "expected an input shape of plain numbers, got traced ones; under jit pass it by static_argnums"
@@ -42,7 +42,7 @@ def input_shape(layer: object, given: Any) -> Shape:
 
 
 def with_features(layer: object, given: Any) -> Shape:
-    """The shape of an input whose last entry is a number, that of the features.
+    """The shape of an input whose last entry, the number of features, is known.
 
     Raises:
       ValueError, TypeError: for anything else.
@@ -66,22 +66,22 @@ def key(layer: object, given: Any) -> Array:
         raise LayerTypeError(layer, f"expected a random key such as jax.random.key(0), got {given!r}")
     if given.ndim != (0 if typed else 1):
         raise LayerValueError(
-            layer, f"expected one random key, got an array of them, {given.shape}; use jax.vmap over the keys"
+            layer, f"expected one random key, got an array of keys, {given.shape}; use jax.vmap over the keys"
         )
     return given
 
 
 def array(layer: object, given: Any) -> Array:
-    """An input as an array: one of real numbers, or lists of them.
+    """An input as an array: from an array of real numbers, a number, or nested lists of numbers.
 
     Raises:
       TypeError: for anything else.
     """
-    # A list of arrays is mostly a mistake, and slow to stack one entry at a time. Scalars are welcome.
+    # A list of arrays is usually a mistake, and slow to convert entry by entry. A list of scalar arrays is accepted.
     parts = given if isinstance(given, list | tuple) else ()
     if any(isinstance(part, jax.Array | np.ndarray) and part.ndim for part in parts):
         raise LayerTypeError(layer, f"expected one array, got a {type(given).__name__} of arrays; stack them first")
-    # NumPy first: `jnp.asarray` would cut integers of a list to 32 bits before `representable` sees them.
+    # Converted by NumPy first: `jnp.asarray` would wrap integers beyond 32 bits before `representable` sees them.
     if not isinstance(given, jax.Array | np.ndarray):
         try:
             given = np.asarray(given)
@@ -93,10 +93,10 @@ def array(layer: object, given: Any) -> Array:
 
 
 def names(layer: object, expected: Iterable[str], params: Any) -> None:
-    """Checks that parameters have these names, and that each is an array of real numbers or has names of its own.
+    """Checks that parameters have these names, and that each is an array of real numbers or a mapping.
 
     Raises:
-      ValueError, TypeError: if they have others.
+      ValueError, TypeError: if they do not.
     """
     expected = list(expected)
     if not isinstance(params, Mapping) or set(params) != set(expected):
@@ -115,7 +115,7 @@ def shapes(layer: object, declared: Mapping[str, Any], params: Mapping[str, Any]
     """Checks that parameters have the shapes that a layer declares for an input.
 
     Raises:
-      ValueError: if one has another.
+      ValueError: if a parameter has another shape.
     """
     for name, p in declared.items():
         if params[name].shape != p.shape:
@@ -125,10 +125,10 @@ def shapes(layer: object, declared: Mapping[str, Any], params: Mapping[str, Any]
 
 
 def sizes(layer: object, declared: Any, given: Shape) -> None:
-    """Checks that an input shape tells the sizes of all parameters.
+    """Checks that an input shape determines the sizes of all parameters.
 
     Raises:
-      ValueError: if one is open.
+      ValueError: if it leaves a size unknown.
     """
     for path, p in jax.tree_util.tree_leaves_with_path(declared):
         if None in p.shape:

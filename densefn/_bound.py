@@ -1,7 +1,8 @@
-"""Methods that compare by the value of what they belong to.
+"""Methods that compare by the value of their object.
 
-`jax.jit` finds what it traced before by the hash and the equality of the function it is given. Methods of Python
-compare by the identity of their object, so `jax.jit(layer.apply)` would trace again for each equal layer.
+`jax.jit` looks a function up in its cache by hash and equality. Python's methods compare by the identity of their
+object, so `jax.jit(layer.apply)` would trace again for each equal layer. The cache holds functions weakly: it forgets a
+method that nothing else refers to.
 """
 
 import inspect
@@ -13,7 +14,7 @@ C = TypeVar("C", bound=type)
 
 
 class Bound:
-    """A method of a value: equal for equal values. Everything else about it is the method's."""
+    """A method of a value. Methods of equal values are equal; in everything else it behaves as Python's method."""
 
     def __init__(self, function: Callable[..., Any], value: Any):
         self.__func__, self.__self__ = function, value
@@ -24,7 +25,7 @@ class Bound:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Bound) or self.__func__ is not other.__func__:
             return False
-        # A field without a hash, such as an array, may not compare either: the hashes then differ.
+        # The hash first: a field without a hash, such as an array, may not have an equality that is true or false.
         same = self.__self__ is other.__self__
         return same or (hash(self) == hash(other) and bool(self.__self__ == other.__self__))
 
@@ -49,7 +50,7 @@ class Bound:
 
     @property
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return inspect.getdoc(self._plain)  # that of an overridden method, where this one has none
+        return inspect.getdoc(self._plain)  # if the method has none, that of the method that it overrides
 
     @property
     def _plain(self) -> MethodType:
@@ -57,7 +58,7 @@ class Bound:
 
 
 class _Method:
-    """Stands in a class in the place of a function, and binds it as `Bound` does."""
+    """A descriptor that replaces a function in a class and binds it as a `Bound`."""
 
     def __init__(self, function: FunctionType):
         self.__wrapped__, self.__doc__, self.__module__ = function, function.__doc__, function.__module__
@@ -68,7 +69,7 @@ class _Method:
 
 
 def compare_by_value(cls: C) -> C:
-    """Has the public methods of a class compare by the value of its instances, as a decorator."""
+    """A class decorator: the public methods of the class compare by the value of their instance."""
     for name, function in list(vars(cls).items()):
         if isinstance(function, FunctionType) and not name.startswith("_"):
             setattr(cls, name, _Method(function))

@@ -1,4 +1,4 @@
-"""Checks of fields: each takes what was given and returns what is stored, or says what was expected."""
+"""Checks of fields: each takes the given object and returns the stored one, or raises an error."""
 
 import math
 import operator
@@ -17,17 +17,18 @@ V = TypeVar("V", bound=Value)
 
 
 MOST = 2**31 - 1
-"""Of a count, where nothing else is said: JAX counts, and numbers entries, in int32."""
+"""The largest count, unless a field says otherwise: JAX counts and indexes in int32."""
 
 
 def whole(*, minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
-    """A whole number within bounds, NumPy's included; a bool is not one. Without a maximum it is at most `MOST`."""
+    """A whole number within bounds, Python's or NumPy's but not a bool. The default maximum is `MOST`."""
     lower = f"a whole number of at least {minimum}"
     bounded = f"{lower} and at most {MOST if maximum is None else maximum}"
     expected = lower if maximum is None else bounded
 
     def check(given: Any) -> int:
         try:
+            # `index` and not `int`, which would cut 2.5 to 2 and parse "2".
             stored = operator.index(given)
         except TypeError:
             stored = None
@@ -36,6 +37,7 @@ def whole(*, minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
         if stored < minimum:
             raise ValueError(f"expected {expected}, got {given!r}")
         if stored > (MOST if maximum is None else maximum):
+            # Python refuses to write integers of more than 4300 digits.
             got = f"{given!r}" if stored < 10**30 else "a number of more than 30 digits"
             raise ValueError(f"expected {bounded}, got {got}")
         return stored
@@ -51,7 +53,7 @@ def integer(given: Any) -> int:
 def number(
     *, minimum: float = -math.inf, above: float = -math.inf, maximum: float = math.inf, below: float = math.inf
 ) -> Callable[[Any], float]:
-    """A finite number within bounds; scalars of NumPy and JAX are numbers, a bool is not one."""
+    """A finite number within bounds: Python's, or a scalar of NumPy or JAX, but not a bool."""
     bounds = {"of at least": minimum, "above": above, "of at most": maximum, "and below": below}
     finite = [f"{name} {bound:g}" for name, bound in bounds.items() if math.isfinite(bound)]
     expected = " ".join(["a finite number", *finite])
@@ -71,13 +73,14 @@ def number(
 
 
 def in_float32(check: Callable[[Any], float]) -> Callable[[Any], float]:
-    """What `check` accepts, and accepts still when it is rounded to float32, in which it is computed with."""
+    """A number that `check` accepts both as it is and rounded to float32, the dtype that computes with it."""
 
     def check_rounded(given: Any) -> float:
         stored = check(given)
         with np.errstate(over="ignore", under="ignore"):
             rounded = float(np.float32(stored))
-        if stored and not 2.0**-126 <= abs(rounded) < math.inf:  # XLA takes the subnormal ones for 0
+        # Below 2^-126 the float32 numbers are subnormal, which XLA replaces by 0.
+        if stored and not 2.0**-126 <= abs(rounded) < math.inf:
             raise ValueError(f"expected a number of float32, 0 or of a size from 1.2e-38 to 3.4e+38, got {given!r}")
         try:
             check(rounded)
@@ -89,7 +92,7 @@ def in_float32(check: Callable[[Any], float]) -> Callable[[Any], float]:
 
 
 def flag(given: Any) -> bool:
-    """True or False, and nothing that merely counts as one."""
+    """True or False, not 1 or 0."""
     if not isinstance(given, bool):
         raise TypeError(f"expected true or false, got {given!r}")
     return given
@@ -148,13 +151,13 @@ def section(cls: type[Value]) -> Callable[[Any], Value]:
 
 
 def named(kind: str, names: Mapping[str, Any], base: type[Value]) -> Callable[[Any], Any]:
-    """One of the classes in `names`, as its name, a value of it, the class, or a table of its fields; or a function.
+    """One of several classes, given as a name, a value, the class itself, or a table of fields; or a function.
 
     Args:
-      kind: what the names are names of, for messages.
+      kind: what is named, such as "regularizer", for messages.
       names: the classes by name.
-      base: the class that they share; its `tag` is the key that holds the name in a table, such as
-        `{name = "L2", l2 = 1e-4}`. Keras's form of it, `{class_name = "L2", config = {l2 = 1e-4}}`, does as well.
+      base: their base class. Its `tag` is the key of the name in a table, such as `{name = "L2", l2 = 1e-4}`. Keras's
+        table, `{class_name = "L2", config = {l2 = 1e-4}}`, is accepted too.
     """
 
     def check(given: Any) -> Any:
@@ -184,7 +187,7 @@ _PLACES = {
 
 
 def refuse_other_kinds(kind: str, given: Any) -> None:
-    """Raises `TypeError` for a class, and for a value of another kind: says where that belongs."""
+    """Raises `TypeError` for a class, and for a value of another kind; the message names the field for that kind."""
     if isinstance(given, type):
         raise TypeError(f"expected {kind}: a name, a value or a function; got the class {given.__name__}")
     if isinstance(given, Value) and given.kind not in (None, kind):
@@ -192,23 +195,23 @@ def refuse_other_kinds(kind: str, given: Any) -> None:
 
 
 def _plain(table: Mapping[str, Any], tag: str) -> Mapping[str, Any]:
-    """Turns the table that Keras's `serialize` makes of an object into one of ours; leaves ours as it is."""
+    """Converts a table of Keras's `serialize` to one of ours. Tables of ours are returned unchanged."""
     if "class_name" not in table:
         return table
-    keras_s_own(table)
+    refuse_user_classes(table)
     unknown = set(table) - {"class_name", "config", "module", "registered_name", "shared_object_id"}
     config = table.get("config") or {}
     if unknown or not isinstance(config, Mapping):
         raise TypeError(f'expected {{"class_name": ..., "config": {{...}}}} as Keras writes it, got {dict(table)!r}')
-    # Keras gives the axes of a kernel to its initializer; None, as everywhere, means that there is nothing to say.
+    # Keras writes arguments that were not given as None, such as `input_axes` of an initializer.
     return {tag: table["class_name"], **{key: value for key, value in config.items() if value is not None}}
 
 
-def keras_s_own(table: Mapping[str, Any]) -> None:
-    """Refuses the table that Keras's `serialize` makes of an object whose class is not Keras's.
+def refuse_user_classes(table: Mapping[str, Any]) -> None:
+    """Refuses the table that Keras's `serialize` makes of an object whose class is not part of Keras.
 
     Raises:
-      ValueError: for a class of a user's, even one that has the name of a class of Keras.
+      ValueError: for a user-defined class, even if it has the name of a class of Keras.
     """
     module, registered = table.get("module"), table.get("registered_name")
     if registered is not None or (module is not None and str(module).partition(".")[0] != "keras"):
@@ -217,7 +220,7 @@ def keras_s_own(table: Mapping[str, Any]) -> None:
 
 
 def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any], tag: str) -> V:
-    """Builds the value that a table describes: its class is named by `table[tag]`, its fields are the rest."""
+    """Builds the value that a table describes: `table[tag]` names its class, the other keys are its fields."""
     rest = dict(table)
     if tag not in rest:
         raise TableError([Problem((), f"missing key {tag!r}, the name of the {kind}; there are: {', '.join(names)}")])
@@ -229,12 +232,12 @@ def described(kind: str, names: Mapping[str, type[V]], table: Mapping[str, Any],
 
 
 def described_value(kind: str, names: Mapping[str, type[V]], base: type[V]) -> Callable[[Any], V]:
-    """A value of a class in `names`, or a table that describes one.
+    """A value of one of several classes, or a table that describes one.
 
     Args:
-      kind: what the names are names of, for messages.
+      kind: what is named, for messages.
       names: the classes by name.
-      base: the class that they share; its `tag` is the key that holds the name in a table.
+      base: their base class. Its `tag` is the key of the name in a table.
     """
 
     def check(given: Any) -> V:
@@ -248,10 +251,10 @@ def described_value(kind: str, names: Mapping[str, type[V]], base: type[V]) -> C
 
 
 def resolve(kind: str, names: Mapping[str, type[Value]], stored: Any) -> Any:
-    """The value or function that a field stands for: a name is its class with the defaults.
+    """The value or function that a field stands for. A name stands for its class with the defaults.
 
     Raises:
-      ValueError: for a name that is not among them; lists the nearest.
+      ValueError: for an unknown name; suggests the nearest.
     """
     return find(names, stored, kind).from_fields() if isinstance(stored, str) else stored
 

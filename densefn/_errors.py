@@ -9,7 +9,7 @@ class LayerError(Exception):
 
     Attributes:
       layer: the layer.
-      problem: what was expected, what came, and the fix.
+      problem: what was expected, what was given, and the fix.
       path: the names that lead from the model to the layer.
     """
 
@@ -32,7 +32,7 @@ class LayerTypeError(LayerError, TypeError):
 
 @contextmanager
 def at(name: str) -> Iterator[None]:
-    """Adds a name to the path of the errors that are raised inside."""
+    """Prepends a name to the path of an error that is raised inside the `with` block."""
     try:
         yield
     except LayerError as error:

@@ -1,12 +1,16 @@
-"""The safetensors layout: arrays with a description that every framework reads, and checksums of both.
+"""The safetensors layout, which other frameworks read too: arrays with a description, and checksums of both.
 
     8 bytes   length of the header, little-endian
     header    JSON: {name: {"dtype": "F32", "shape": [3, 2], "data_offsets": [begin, end]}, "__metadata__": {...}}
     data      the bytes of the arrays, in C order and little-endian, one after another without gaps
 
-The metadata holds each item of a description as JSON, and checksums: a table of SHA-256, one an array, and the SHA-256
-of all that the header says besides the places. A file is taken for what a stranger made: nothing is read that is not in
-it, and nothing is given that differs from its checksum.
+The metadata has each item of the description as JSON, and two items of checksums:
+
+    sha256               a table of the SHA-256 of each array
+    sha256_description   the SHA-256 of the header without the offsets
+
+A file is not trusted. All sizes are checked against the size of the file before anything is read, and an array whose
+checksum differs is an error.
 
 Source: https://huggingface.co/docs/safetensors
 """
@@ -23,11 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 
 LARGEST_HEADER = 2**25
-"""Bytes. A thousand layers with their optimizer's state take a tenth; parsed, JSON may take twenty times as many."""
+"""In bytes. A thousand layers with optimizer state need a tenth. Parsed JSON may take twenty times its size."""
 
 _METADATA, _ARRAYS, _DESCRIPTION = "__metadata__", "sha256", "sha256_description"
-_MOST_AXES = 64
-_ALIGNMENT = 8
+_MOST_AXES = 64  # NumPy's limit
+_ALIGNMENT = 8  # of the data, as in files of the package: the largest items have 8 bytes
 _DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
     "U64": "uint64", "I64": "int64", "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn", "BF16": "bfloat16",
@@ -37,7 +41,7 @@ _CODES = {name: code for code, name in _DTYPES.items()}
 
 
 class _Entry(NamedTuple):
-    """What the header says of an array: the format's code of its dtype, its shape, and its place in the data."""
+    """An array in the header: the format's code of its dtype, its shape, and where its bytes begin and end."""
 
     dtype: str
     shape: list[int]
@@ -48,15 +52,16 @@ def pack(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> by
     """The bytes of a file.
 
     Args:
-      arrays: by name, of any memory order and byte order.
-      description: what JSON can say, by name.
+      arrays: arrays by name, of any memory order and byte order.
+      description: objects by name that JSON can express.
 
     Raises:
-      TypeError: names an array of a dtype that the format lacks.
-      ValueError: if the header becomes larger than one that is read.
+      TypeError: if the format lacks the dtype of an array, which is named.
+      ValueError: if the header is larger than `LARGEST_HEADER`.
     """
     entries, parts, begin = {}, [], 0
-    # Widest first: then each array begins at a multiple of its item size.
+    # Sorted by item size, largest first: each array then begins at a multiple of its item size, as readers that map the
+    # file into memory need it.
     for name, array in sorted(arrays.items(), key=lambda pair: (-pair[1].dtype.itemsize, pair[0])):
         if (code := _CODES.get(array.dtype.name)) is None:
             raise TypeError(f"{name}: expected one of the dtypes {', '.join(_CODES)}, got {array.dtype}")
@@ -81,12 +86,12 @@ class Reader:
 
     Attributes:
       size: of the file, in bytes.
-      description: what JSON says, by name.
-      names: of the arrays.
+      description: the parsed items of the description by name.
+      names: the names of the arrays.
 
     Raises:
-      ValueError: if it is not in the layout, not whole, or not as its checksums say. What the JSON reader raises comes
-        through, `RecursionError` among it.
+      ValueError: if the file is not of this layout, not complete, or does not match its checksums. Errors of the JSON
+        reader, such as `RecursionError`, are not caught.
     """
 
     def __init__(self, file: BufferedReader):
@@ -103,7 +108,7 @@ class Reader:
         self._entries = {name: _entry(name, given) for name, given in table.items()}
         _check_places(self._entries, self.size - self._start)
         if metadata.pop(_DESCRIPTION, None) != _digest(self._entries, metadata):
-            raise ValueError("its description does not have the SHA-256 that it was written with")
+            raise ValueError("its description does not match the SHA-256 that was saved with it")
         self.description = {name: _parsed(text) for name, text in metadata.items()}
         self._digests = _texts(self.description.pop(_ARRAYS, {}))
         self.names = list(self._entries)
@@ -117,14 +122,14 @@ class Reader:
         """Reads an array.
 
         Raises:
-          ValueError: if its bytes do not have the checksum.
+          ValueError: if its bytes do not match the checksum.
         """
         entry = self._entries[name]
         begin, end = entry.data_offsets
         self._file.seek(self._start + begin)
         content = _exactly(self._file, end - begin)
         if hashlib.sha256(content).hexdigest() != self._digests.get(name):
-            raise ValueError(f"{name} does not have the SHA-256 that it was written with")
+            raise ValueError(f"{name} does not match the SHA-256 that was saved with it")
         return np.frombuffer(content, _dtype(entry)).reshape(entry.shape)
 
 
@@ -133,7 +138,7 @@ def _dtype(entry: _Entry) -> np.dtype:
 
 
 def _digest(entries: Mapping[str, _Entry], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of what a header says, which stays the same where others write the arrays in another order."""
+    """The SHA-256 of a header without its offsets: other programs may write the arrays in another order."""
     says = [metadata, {name: [entry.dtype, entry.shape] for name, entry in entries.items()}]
     return hashlib.sha256(json.dumps(says, sort_keys=True).encode()).hexdigest()
 
@@ -155,7 +160,7 @@ def _entry(name: str, given: Any) -> _Entry:
 
 
 def _check_places(entries: Mapping[str, _Entry], size: int) -> None:
-    """Checks that the arrays fill the data, one after another: they cannot overlap then."""
+    """Checks that the arrays fill the data one after another, so that none overlap."""
     place = 0
     for name, entry in sorted(entries.items(), key=lambda pair: pair[1].data_offsets):
         begin, end = entry.data_offsets
@@ -181,9 +186,10 @@ def _parsed(text: str | bytes) -> Any:
 
 
 def _table(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    # Python's reader keeps the last of two equal keys, others the first: a file could differ between readers.
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("expected names that differ, and one is there twice")
+        raise ValueError("expected different names, and one occurs twice")
     return table
 
 
@@ -195,7 +201,7 @@ def _exactly(file: BufferedReader, count: int) -> bytes:
 
 
 def refuse(constant: str) -> None:
-    """Refuses what JSON has not, NaN and the infinities."""
+    """Refuses NaN and the infinities, which Python's reader accepts and JSON does not have."""
     raise ValueError(f"expected finite numbers, got {constant}")
 
 

@@ -1,16 +1,16 @@
 """Values: frozen dataclasses that check what they are given.
 
 Layers, initializers, regularizers, constraints, policies and the sections of a config file are all values. A value
-stores what the user wrote, compares and hashes by it, prints it, pickles, and is static to JAX: it may be passed to a
+stores what the user wrote. It compares, hashes, prints and pickles by that. It is static to JAX: it may be passed to a
 jitted function, and an equal one does not trace again.
 
-A field's annotation carries its check, a function from what was given to what is stored (`checks.py` has them)::
+The annotation of a field has its check, a function from the given to the stored object (`_checks.py` has them)::
 
     class L2(Regularizer):
         l2: Annotated[float, number(minimum=0)] = 0.01
 
-Python code meets the checks in the constructor, which raises at the first mistake. A table read from a file meets the
-same checks in `build`, which collects all mistakes, each with its path.
+The constructor runs the checks and raises at the first mistake. `build` makes a value from a table of a file: it runs
+the same checks and collects all mistakes, each with its path.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ import jax
 V = TypeVar("V", bound="Value")
 
 _MOST_NAMES = 100
-"""That a message lists: a table of data may have thousands."""
+"""The most names that a message lists: a data set may have thousands of columns."""
 
 
 class Problem(NamedTuple):
@@ -71,7 +71,7 @@ class Mistakes:
 
     @contextmanager
     def at(self, *path: str | int) -> Iterator[None]:
-        """Keeps the errors that are raised inside, and goes on."""
+        """Catches an error that is raised inside the `with` block, and adds it."""
         try:
             yield
         except TableError as error:
@@ -80,10 +80,10 @@ class Mistakes:
             self.add(str(error), *path)
 
     def raise_any(self) -> None:
-        """Raises all that was collected.
+        """Raises all collected mistakes as one error.
 
         Raises:
-          TableError: if there is a mistake.
+          TableError: if there is at least one.
         """
         if self.problems:
             raise TableError(self.problems)
@@ -91,15 +91,16 @@ class Mistakes:
 
 @dataclass_transform(frozen_default=True)
 class Value(ABC):
-    """Base of all values: each subclass is made a frozen dataclass whose fields are checked on construction."""
+    """Base of all values: each subclass becomes a frozen dataclass whose fields are checked on construction."""
 
     tag: ClassVar[str | None] = None
     """The key that names the class where a value is written as a table: `{layer = "Dense", units = 3}`."""
 
     kind: ClassVar[str | None] = None
-    """What the value is, such as "regularizer"; a field for another kind refuses it."""
+    """What kind of value it is, such as "regularizer". A field for another kind refuses it."""
 
     def __init_subclass__(cls) -> None:
+        # In place, without `slots`: a dataclass with slots is a new class, which would be initialised here once more.
         dataclasses.dataclass(frozen=True, repr=False)(cls)
         jax.tree_util.register_static(cls)
 
@@ -114,7 +115,7 @@ class Value(ABC):
         self.check_together()
 
     def check_together(self) -> None:
-        """Raises `ValueError` where fields that are right one by one do not fit together."""
+        """Checks fields against each other, after each has been checked by itself. Raises `ValueError`."""
 
     def __repr__(self) -> str:
         stored = {field.name: getattr(self, field.name) for field in fields(type(self))}
@@ -124,11 +125,11 @@ class Value(ABC):
 
     @classmethod
     def from_fields(cls, **stored: Any):
-        """Makes the value from its fields by name, whatever arguments its constructor takes."""
+        """Makes the value from its fields by name. Classes whose constructor has other arguments override it."""
         return cls(**stored)
 
     def to_table(self) -> dict[str, Any]:
-        """The inverse of `build`: the fields that are not None; nested values as tables, tuples as lists.
+        """The inverse of `build`: a table of the fields that are not None, with values as tables and tuples as lists.
 
         Raises:
           TypeError: if a field holds a function, which has no name in a file.
@@ -154,12 +155,13 @@ def _plain(item: Any) -> Any:
 
 
 def shown(item: Any) -> str:
-    """How a field prints: a function by its name."""
+    """The text of a field: the name of a function, else the `repr`."""
     return item.__name__ if callable(item) and isinstance(getattr(item, "__name__", None), str) else repr(item)
 
 
 def fields(cls: type[Value]) -> tuple[dataclasses.Field, ...]:
     """The fields of a value's class, in the order of its constructor's arguments."""
+    # Of inherited fields, keyword-only ones may come before positional ones in the dataclass's own order.
     return tuple(sorted(dataclasses.fields(typing.cast(Any, cls)), key=lambda field: field.kw_only is True))
 
 
@@ -179,7 +181,7 @@ def build(cls: type[V], table: Mapping[str, Any]) -> V:
     """Makes a value from a table of its fields.
 
     Raises:
-      TableError: with all mistakes at once: unknown and missing keys, and every field that its check refuses.
+      TableError: lists all mistakes: unknown keys, missing keys, and fields that their checks refuse.
     """
     known = checks(cls)
     mistakes, stored = Mistakes(), {}
@@ -197,7 +199,7 @@ def build(cls: type[V], table: Mapping[str, Any]) -> V:
 
 
 def find(table: Mapping[str, Any], name: str, kind: str) -> Any:
-    """Looks a name up; an unknown one is a `ValueError` that lists the nearest names."""
+    """Looks up a name. The `ValueError` of an unknown one suggests the nearest names."""
     if isinstance(name, str) and name in table:
         return table[name]
     lowered = {known.lower(): known for known in table}
@@ -208,5 +210,5 @@ def find(table: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """Writes a path as a config file's reader would: `model.layers[1].units`."""
+    """The text of a path: `model.layers[1].units`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

@@ -1,7 +1,7 @@
-"""The layout of files that were written before safetensors: a NumPy `.npz` archive with a description, read only.
+"""The former layout of models and states: a NumPy `.npz` archive with a description. It is only read.
 
-The description is a JSON text in the archive, `layer.json`, and each array a member under its path, `0/kernel.npy`; a
-bfloat16 array is stored as its bits, uint16. The zip format keeps a checksum of every member.
+The description is a JSON text in the archive, `layer.json` or `state.json`. Each array is a member under its path,
+`0/kernel.npy`. A bfloat16 array is stored as its bits, uint16. The zip format has a checksum of each member.
 """
 
 import json
@@ -18,15 +18,15 @@ _ARRAY = ".npy"
 
 
 class Zipped:
-    """An archive that is open, whose list of members has been checked.
+    """An open archive, whose list of members has been checked.
 
     Attributes:
-      size: of the file, in bytes.
-      description: what its description says.
-      names: of the arrays.
+      size: the size of the file, in bytes.
+      description: the parsed description.
+      names: the names of the arrays.
 
     Raises:
-      Exception: of any kind, for a file that is not such an archive: the readers of zip and JSON raise many.
+      Exception: if the file is not such an archive: the readers of zip and JSON raise errors of many types.
     """
 
     def __init__(self, file: BufferedReader):
@@ -50,7 +50,7 @@ class Zipped:
         return shape, dtype
 
     def array(self, name: str) -> np.ndarray:
-        """Reads an array; zipfile compares the checksum where it is read to the end."""
+        """Reads an array. `zipfile` compares the checksum when it reaches the end of the member."""
         with self._archive.open(name + _ARRAY) as member:
             shape, _, dtype = _npz.header(member)
             return np.frombuffer(member.read(), dtype).reshape(shape)

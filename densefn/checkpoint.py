@@ -1,7 +1,7 @@
 """A model in a file: the layer's description and its parameters under their paths (`_archive.py`).
 
-A file from a stranger can be small and its model huge: ten thousand layers, or one repeated a billion times. Parameters
-are bounded by the file that holds them; what has none is bounded here.
+A small file that is not trusted can describe a huge model: ten thousand layers, or one repeated a billion times. The
+size of the file limits the parameters. This module limits the rest.
 """
 
 import math
@@ -24,8 +24,8 @@ from densefn.summary import summary
 _IN_RUN = "model.safetensors"
 
 MOST_LAYERS, MOST_NESTED, MOST_TIMES, MOST_NUMBERS = 1000, 32, 10**6, 10**8
-"""Of a model: the layers, how deep they are nested, how often one is repeated, and the numbers that one gives for an
-example.
+"""The limits of a model: its layers, the depth of their nesting, the repetitions of one layer, and the numbers in its
+output for one example.
 """
 
 
@@ -33,14 +33,14 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
     """Writes a model.
 
     Args:
-      path: of the file, such as `model.safetensors`; an older one is replaced in one go.
-      layer: without functions of the user's, which have no name.
+      path: the path of the file, such as `model.safetensors`. An older file is replaced atomically.
+      layer: a layer without user-defined functions, which have no name in a file.
       params: its parameters.
-      input_shape: for which they were drawn.
+      input_shape: the input shape for which they were drawn.
 
     Raises:
-      OSError: if the file cannot be written; an older one is then as it was.
-      TypeError: if a layer has a function.
+      OSError: if the file cannot be written; an older file then does not change.
+      TypeError: if a layer has a user-defined function.
 
     >>> import tempfile
     >>> import jax
@@ -80,14 +80,14 @@ def load(path: str | Path) -> tuple[Layer, Any]:
     """Reads a model.
 
     Args:
-      path: of the file, or of the folder of a run, which has it as `model.safetensors`; `model.npz` of an earlier
-        densefn is read as well.
+      path: the path of the file, or of a run folder with a `model.safetensors`. A `model.npz` of an earlier version of
+        densefn can be read too.
 
     Returns:
       The layer and its parameters.
 
     Raises:
-      ArchiveError: if the file is not whole, or its parameters are not those of its layer.
+      ArchiveError: if the file is damaged, or its parameters are not those of its layer.
     """
     with _opened(path) as file:
         layer, input_shape = _described(file)
@@ -109,17 +109,17 @@ def _described(file: Archive) -> tuple[Layer, Shape]:
 
 
 def check(layer: Layer, input_shape: InputShape) -> None:
-    """Checks that a model will be read again: what is written is trained for hours first.
+    """Checks before a training that `load` will accept the model that it saves.
 
     Raises:
-      ValueError: if it is larger than any model that is read.
+      ValueError: if the model exceeds a limit.
     """
     _check_counts(to_dict(layer))
     _check_shapes(layer, _arguments.input_shape(layer, input_shape))
 
 
 def check_finite(path: Path, params: Any) -> None:
-    """Checks that the parameters of a model are numbers.
+    """Checks that the parameters of a model are finite.
 
     Raises:
       ArchiveError: names the file and the parameter that is not finite.
@@ -130,7 +130,7 @@ def check_finite(path: Path, params: Any) -> None:
 
 
 def _check_counts(description: Any) -> None:
-    """Checks the table of a layer, before any layer is made of it."""
+    """Checks the counts of layers in a table before any layer is made. Not recursive: the nesting may be deep."""
     layers, pending = 0, [(description, 1, 1)]
     while pending:
         table, nested, times = pending.pop()
@@ -146,7 +146,7 @@ def _check_counts(description: Any) -> None:
         if times > MOST_TIMES:
             raise ValueError(f"expected a layer to be repeated at most {MOST_TIMES:,} times, got {times:,}")
         several = table.get("layers", [])
-        # Whatever field a layer is in: a registered group has fields of its own.
+        # A layer may be in any field: a registered group has fields of any name.
         parts = [
             part for key, part in table.items() if isinstance(part, Mapping) and ("layer" in part or key == "body")
         ]
@@ -155,10 +155,10 @@ def _check_counts(description: Any) -> None:
 
 
 def _check_shapes(layer: Layer, shape: Shape) -> Shape:
-    """Checks what the layers give for an example; returns the shape of the input."""
+    """Checks the size of each layer's output for one example; returns the shape of the input."""
     given = [row.output_shape for row in summary(layer, shape).rows]
     for each in (shape, *jax.tree.leaves(given, is_leaf=is_shape)):
         if math.prod(size or 1 for size in each) > MOST_NUMBERS:
             got = textwrap.shorten(str(each), 100)
-            raise ValueError(f"expected layers that give at most {MOST_NUMBERS:,} numbers, got the shape {got}")
+            raise ValueError(f"expected layers that return at most {MOST_NUMBERS:,} numbers, got the shape {got}")
     return shape

@@ -38,7 +38,7 @@ def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
     if "class_name" not in config:
         return config
-    _checks.keras_s_own(config)
+    _checks.refuse_user_classes(config)
     if config["class_name"] != name:
         raise ValueError(f"expected the config of Keras's {name}, got that of {config['class_name']!r}")
     return unwrapped(config.get("config", {}), name)
@@ -110,7 +110,7 @@ def _activation(item: Any, dtype: Any) -> Any:
     name, config = item.get("class_name"), item.get("config")
     if not isinstance(config, Mapping) or name not in {"Activation", *_LAYERS}:
         raise ValueError(f"expected a name or a config of one of {', '.join(_LAYERS)}, got {item!r}")
-    _checks.keras_s_own(item)
+    _checks.refuse_user_classes(item)
     _same_policy(config.get("dtype"), dtype)
     if name == "Activation":
         return _activation(config.get("activation", {}), dtype)

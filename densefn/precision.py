@@ -1,8 +1,8 @@
-"""Precision policies with Keras's names: in which dtypes parameters are stored, products computed, outputs given.
+"""Precision policies with Keras's names: the dtypes of parameters, of products and of outputs.
 
-Whatever the compute dtype, products accumulate in float32 at least, bias and activation see the accumulator, and one
-rounding to the output dtype follows. The gradient of a parameter has its dtype, and is rounded to no narrower one
-before.
+For every compute dtype, products accumulate in float32 at least. Bias and activation see the accumulator; one rounding
+to the output dtype follows. The gradient of a parameter has the parameter's dtype, and is never rounded to a narrower
+one before.
 
 Source: `keras/src/dtype_policies/dtype_policy.py` of Keras 3.15.
 """
@@ -25,7 +25,7 @@ def accumulator(dtype: DTypeLike) -> jnp.dtype:
 
 
 def cast(x: Array, dtype: DTypeLike) -> Array:
-    """The array in a dtype. `astype` works through a cast that changes nothing as through any other."""
+    """The array in a dtype. Without the comparison, `astype` takes as long for the dtype that the array already has."""
     return x if x.dtype == dtype else x.astype(dtype)
 
 
@@ -35,7 +35,7 @@ def widen(x: Array) -> Array:
 
 
 def representable(x: np.ndarray) -> np.ndarray:
-    """The array in a dtype that JAX has; JAX would cut integers beyond 32 bits to their lower half."""
+    """The array in a dtype that JAX has. Integers beyond 32 bits become float64: JAX would keep their lower 32 bits."""
     if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size and (x.min() < -(2**31) or x.max() >= 2**31):
         return x.astype(np.float64)
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:
@@ -44,7 +44,7 @@ def representable(x: np.ndarray) -> np.ndarray:
 
 
 def add(x: Array, y: Array) -> Array:
-    """`x + y`; arrays of different dtypes are added in the accumulator of the wider one."""
+    """`x + y`. Arrays of different dtypes are added in float32, or in float64 if one is."""
     if x.dtype == y.dtype:
         return x + y
     wide = jnp.float64 if jnp.float64 in (x.dtype, y.dtype) else jnp.float32
@@ -68,9 +68,9 @@ class Policy(Value):
     """The three dtypes of a layer, each `"bfloat16"`, `"float16"`, `"float32"` or `"float64"`.
 
     Args:
-      param_dtype: of the parameters.
-      compute_dtype: to which the operands of products are rounded.
-      output_dtype: of the output.
+      param_dtype: the dtype of the parameters.
+      compute_dtype: the dtype to which the operands of products are rounded.
+      output_dtype: the dtype of the output.
 
     >>> get("mixed_bfloat16")
     Policy(param_dtype='float32', compute_dtype='bfloat16', output_dtype='bfloat16')
@@ -119,7 +119,7 @@ def get(policy: AnyPolicy) -> Policy:
     """The policy that a `dtype` field stands for.
 
     Raises:
-      ValueError: if it needs float64 and JAX has that switched off (it would compute in float32 silently).
+      ValueError: if it needs float64 and JAX has that switched off. JAX alone would silently use float32.
     """
     found = NAMES[policy] if isinstance(policy, str) else policy
     if "float64" in (found.param_dtype, found.compute_dtype, found.output_dtype) and not _has_float64():

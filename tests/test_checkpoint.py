@@ -137,7 +137,7 @@ def test_an_archive_that_is_not_a_model_is_refused(path, change, message):
     ("description", "arrays", "message"),
     [
         ({"format": 1}, {}, "a description with layer, input_shape, got one with format"),
-        ({"format": 2}, {}, "expected format 1, got 2, which a later densefn has written"),
+        ({"format": 2}, {}, "expected format 1, got 2 of a later version of densefn"),
         ({}, {}, "expected format 1, got None"),
         ({"layer": {"layer": "os.system"}}, {}, "unknown layer"),
         ({}, {"kernel": np.zeros((3, 2), "f")}, r"expected the arrays \['bias', 'kernel'\], got \['kernel'\]"),

@@ -131,7 +131,7 @@ def with_method(method: int) -> bytes:
 
 
 ARCHIVES = {
-    "encrypted": (changed_directory(stored(2), 1, 8, "<H", 1), "'a1.npy' is marked as such"),
+    "encrypted": (changed_directory(stored(2), 1, 8, "<H", 1), "'a1.npy' is marked as encrypted"),
     "a method of which nobody knows": (changed_directory(stored(1), 0, 10, "<H", 99), "expected members stored or"),
     "bzip2": (with_method(zipfile.ZIP_BZIP2), "expected members stored or deflated"),
     "lzma": (with_method(zipfile.ZIP_LZMA), "expected members stored or deflated"),
@@ -167,7 +167,7 @@ def test_two_members_of_one_name_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         file.writestr("x.npy", npy(described()))
         file.writestr("x.npy", npy(described()))
-    with pytest.raises(data.DataError, match="expected names that differ, and two members are 'x.npy'"):
+    with pytest.raises(data.DataError, match="expected different names, and two members are named 'x.npy'"):
         data.read(tmp_path / "a.npz")
 
 

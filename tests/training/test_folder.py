@@ -244,4 +244,4 @@ def test_a_later_format_is_refused(name, path, tmp_path, monkeypatch, capsys):
     assert resume(tmp_path / "run") == 2
     said = capsys.readouterr().err
     assert said.startswith(f"{tmp_path / 'run' / name}: expected ")
-    assert said.endswith(": expected format 1, got 2, which a later densefn has written\n")
+    assert said.endswith(": expected format 1, got 2 of a later version of densefn\n")
