@@ -47,10 +47,10 @@ from densefn.walk import walk as walk
 
 __version__ = "0.1.0"
 
-if not _typing.TYPE_CHECKING:  # to a type checker, a module with this function has every name
+if not _typing.TYPE_CHECKING:  # with `__getattr__`, a type checker would accept any name
 
     def __getattr__(name):
-        """The classes of initializers by their former names, some of which are layers elsewhere, such as `Identity`."""
+        """The initializers by their former names. Some of these, such as `Identity`, are layers in other libraries."""
         cls = initializers.NAMES.get(name)
         if cls is None or cls.__name__ != name:
             raise AttributeError(f"module 'densefn' has no attribute {name!r}")

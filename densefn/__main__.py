@@ -1,4 +1,4 @@
-"""The process of the command `densefn`: its signals and its streams, from before the imports that take long."""
+"""The process of the command `densefn`: sets up signals and streams before the imports that take long."""
 
 import os
 import sys
@@ -16,11 +16,12 @@ def main() -> int:
       The exit status, as of `densefn.cli.main`. A status above 128 ends the process here.
     """
     _interrupted.heed()
-    # A closed stream has its number taken, or the next file that is opened would have it.
+    # Python has None for a closed stream. Opening the null device also takes its number, 1 or 2, which the next file to
+    # be opened would get otherwise: error messages would be written into it.
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
-    if not sys.warnoptions:  # those of packages are about lines of theirs; the commands print their own
+    if not sys.warnoptions:  # warnings of packages concern their code, not the user's; the commands print their own
         warnings.simplefilter("ignore")
     from densefn import cli
 

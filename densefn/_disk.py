@@ -1,8 +1,8 @@
-"""The disk: a file is replaced so that after a crash at any moment it is either the old one or the new one, whole.
+"""Writes files so that after a crash at any moment, either the complete old or the complete new file is there.
 
-The new content goes to a temporary file in the same folder, which takes the old one's place once it is on the disk. Its
-name cannot be guessed and must not exist, so no link that someone has put there is followed. Its writer holds a lock on
-it, which ends with the process: what is left of a killed one is told from what another process is writing.
+The content is written to a temporary file in the same folder, synced to the disk, and renamed. The temporary name is
+random and must not exist, so a link that somebody has put there is not followed. The writer locks the temporary file,
+and the lock ends with the process. So a file that a killed process left is told from one that is being written.
 """
 
 import os
@@ -22,10 +22,10 @@ _TEMPORARY = re.compile(r"\.densefn-[0-9a-f]{32}\.tmp")
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Writes a file in the place of an older one; a link is replaced and not followed.
+    """Writes a file, replacing an older one. A link is replaced and not followed.
 
     Raises:
-      OSError: with the path as its `filename`; the older file is then as it was.
+      OSError: with the path as its `filename`; the older file then does not change.
     """
     try:
         with _temporary(path.parent) as (temporary, descriptor):
@@ -35,12 +35,14 @@ def replace(path: Path, content: bytes) -> None:
             temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
-    with suppress(OSError):  # not every file system does so for a folder
+    # The new name is an entry of the folder: without a sync of the folder, a crash may lose it. Not every file system
+    # can sync a folder.
+    with suppress(OSError):
         _sync(path.parent)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes to what a user names: into a device or a pipe, or in the place of a file.
+    """Writes to a path that a user gives: into a device or pipe, or replacing a file.
 
     Raises:
       OSError: as `replace`.
@@ -56,8 +58,9 @@ def open_file(path: Path) -> BufferedReader:
 
     Raises:
       OSError: if it cannot be opened.
-      ValueError: if it is none: a pipe would wait for its writer, and a device may have no end.
+      ValueError: if it is not a file: a pipe would wait for its writer, and a device may have no end.
     """
+    # Without O_NONBLOCK, opening a pipe already waits for its writer.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -66,10 +69,10 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def lock(descriptor: int) -> bool:
-    """Locks an open file or folder until it is closed, or its process ends in whatever way.
+    """Locks an open file or folder until it is closed or the process ends, killed or not.
 
     Returns:
-      Whether there is a lock now; False on a system or a file system that has none.
+      Whether it is locked now. False if the system or the file system has no locks.
 
     Raises:
       BlockingIOError: if another process has locked it.
@@ -85,12 +88,12 @@ def lock(descriptor: int) -> bool:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file has the name of a temporary one, and is a file."""
+    """Whether a path is a file, not a link, with the name of a temporary file."""
     return _TEMPORARY.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def remove_temporary(folder: Path) -> None:
-    """Removes the temporary files that killed processes have left in a folder."""
+    """Removes the temporary files that killed processes left in a folder: those that nobody has locked."""
     for path in filter(is_temporary, folder.iterdir()):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -114,7 +117,7 @@ def _temporary(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _sync(folder: Path) -> None:
-    """Makes the names in a folder last."""
+    """Writes the entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""The signals that end the command `densefn`, heeded from its first import on: the others take a second.
+"""Handles the signals that end the command `densefn`, from its first import on: all imports together take seconds.
 
-Nothing is set for a program that imports the package.
+In a program that imports the package, no handler is set.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def heed() -> None:
-    """Has each signal end the process with a line and its status; one that is ignored stays so."""
+    """Makes each signal end the process with a line and the signal's status. Ignored signals stay ignored."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -18,7 +18,7 @@ def heed() -> None:
 
 
 def _end(number: int, _: object) -> None:
-    """Ends the process at once: an exception could be lost in the import of a package."""
+    """Ends the process at once: a package that is being imported could catch an exception."""
     os.write(2, b"interrupted\n")
     os._exit(128 + number)
 

@@ -1,4 +1,4 @@
-"""The table that a notebook shows for a layer: the layers in it and their parameters."""
+"""The table that a notebook shows for a layer: the layers inside it and their parameters."""
 
 import html
 from collections.abc import Iterator

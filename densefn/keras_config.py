@@ -1,6 +1,6 @@
-"""Keras's configs, `layer.get_config()`, to the fields of a layer and back.
+"""Converts Keras's configs, `layer.get_config()`, to the fields of a layer and back.
 
-Only the dict is read: Keras itself is not needed.
+A config is a dict; Keras itself is not needed.
 
 Source: `Dense.get_config` and `keras/src/saving/serialization_lib.py` of Keras 3.15.
 """
@@ -16,23 +16,23 @@ from densefn.activations import Activation
 
 V = TypeVar("V", bound=Value)
 
-# By the last word of a field's name: the rooms with the names of Keras's objects. Keras's are `keras.initializers`, ...
+# Our modules of named objects by the last word of a field's name. Keras's are `keras.initializers` and so on.
 _KINDS: dict[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
 _NOT_IN_KERAS = (initializers.UniformFanIn, initializers.TruncatedFanIn)
 
-# Keras's layers that serve as activations with arguments of one's own.
+# Keras writes an activation with arguments as one of these layers.
 _LAYERS = {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu", "Softmax": "softmax"}
 
-# What a config may hold besides a layer's own fields, and the only value of it that means nothing.
+# Keys of Keras that no field here expresses, each with the only accepted value, which has no effect.
 _NEUTRAL = {"trainable": True, "quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
 
 def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The config of a layer, from itself or from what `keras.layers.serialize` and a `.keras` file put around it.
+    """The config of a layer, without the table that `keras.layers.serialize` and `.keras` files put around it.
 
     Raises:
-      TypeError: unless it is a mapping.
-      ValueError: for a layer of another class than Keras's of that name.
+      TypeError: if it is not a mapping.
+      ValueError: if the layer is not of Keras's class `name`.
     """
     if not isinstance(config, Mapping):
         raise TypeError(f"expected a config as Keras's get_config() returns it, got {config!r}")
@@ -45,7 +45,7 @@ def unwrapped(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def with_form(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a Dense with `kernel_form` in the place of Keras's `lora_rank` and `lora_alpha`."""
+    """The config of a Dense with `kernel_form` instead of Keras's `lora_rank` and `lora_alpha`."""
     rank, alpha = config.get("lora_rank"), config.get("lora_alpha")
     rest = {key: item for key, item in config.items() if key not in ("lora_rank", "lora_alpha")}
     if rank is None:
@@ -54,20 +54,20 @@ def with_form(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(cls: type[V], config: Mapping[str, Any]) -> V:
-    """Makes a layer of the class from a config; objects with the defaults of their class are written as names.
+    """Makes a layer from a config. An object with the defaults of its class becomes a name.
 
-    A name of the layer is left out: it has no effect on what the layer computes.
+    The name of the layer is left out: it does not affect the output.
 
     Raises:
-      TableError: with all mistakes at once; for what a layer here cannot express: quantization, LoRA, a frozen layer.
+      TableError: lists all mistakes. Quantization, a frozen layer and LoRA without `with_form` are mistakes too.
     """
     quantized = _quantized(config.get("dtype"))
     mistakes, table = Mistakes(), {}
     for key, item in config.items():
         if key == "quantization_config" and quantized:
-            continue  # The policy says so already.
+            continue  # the error of the policy reports it
         if key in _NEUTRAL and item != _NEUTRAL[key]:
-            mistakes.add(f"expected {_NEUTRAL[key]}, got {item!r}, which a layer here does not express", key)
+            mistakes.add(f"expected {_NEUTRAL[key]}, got {item!r}, which this layer cannot express", key)
         elif key not in {"name", *_NEUTRAL}:
             with mistakes.at(key):
                 table[key] = _read(key, item, config.get("dtype"))
@@ -119,8 +119,8 @@ def _activation(item: Any, dtype: Any) -> Any:
 
 
 def _same_policy(inner: Any, outer: Any) -> None:
-    """Refuses an activation in another precision than its layer's; as in Keras, none is the default."""
-    if _quantized(outer):
+    """Refuses an activation whose precision is not its layer's. As in Keras, None is float32."""
+    if _quantized(outer):  # the error of the layer's policy reports it
         return
     own, layer_s = (_policy("float32" if policy is None else policy) for policy in (inner, outer))
     if own != layer_s:
@@ -128,7 +128,7 @@ def _same_policy(inner: Any, outer: Any) -> None:
 
 
 def _shortest(value: Any) -> Any:
-    """The number that was written, where Keras holds it in float32: 0.009999999776482582 is 0.01."""
+    """The shortest decimal of a number that Keras stored in float32: 0.009999999776482582 becomes 0.01."""
     if isinstance(value, float) and float(np.float32(value)) == value:
         return float(str(np.float32(value)))
     return value
@@ -144,10 +144,10 @@ def _named(kind: str, item: Any) -> Any:
 
 
 def write(layer: Value) -> dict[str, Any]:
-    """Translates a layer's fields into a config that Keras's `from_config` takes.
+    """Converts a layer's fields to a config for Keras's `from_config`.
 
     Raises:
-      ValueError, TypeError: for what Keras cannot express: a function, a policy without a name.
+      ValueError, TypeError: if Keras cannot express a field, such as a function or a policy without a name.
     """
     config: dict[str, Any] = {"trainable": True}
     for field in fields(type(layer)):
@@ -170,7 +170,7 @@ def _write(layer: Value, key: str) -> Any:
     if not isinstance(value, Value) or isinstance(value, initializers.FromFunction):
         raise TypeError(f"expected a name or a value, which can be written down, got the function {shown(item)}")
     if type(value) in _NOT_IN_KERAS:
-        raise ValueError(f"Keras has no {type(value).__name__}; for a kernel, VarianceScaling can say the same")
+        raise ValueError(f"Keras has no {type(value).__name__}; for a kernel, VarianceScaling can express it")
     return _object(f"keras.{_kind(key)}s", type(value).__name__, vars(value))
 
 

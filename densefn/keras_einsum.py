@@ -1,7 +1,7 @@
-"""The configs of Keras's EinsumDense in the fields of `Einsum`, and back.
+"""Converts the configs of Keras's EinsumDense to the fields of `Einsum` and back.
 
-Keras's `output_shape` has an entry for each axis of the output but the batch; `units` has the new axes alone. Keras
-adds no bias where `bias_axes` is None; here that is `use_bias=False`.
+Keras's `output_shape` has an entry for each axis of the output except the batch; `units` has entries only for the new
+axes. In Keras, `bias_axes=None` means no bias; here that is `use_bias=False`.
 
 Source: `keras/src/layers/core/einsum_dense.py` of Keras 3.15.
 """
@@ -13,10 +13,10 @@ from densefn._equation import ELLIPSIS, Equation, parse
 
 
 def listed(equation: Equation) -> str:
-    """The output's axes that Keras's `output_shape` has an entry for.
+    """The axes of the output for which Keras's `output_shape` has an entry.
 
     Raises:
-      ValueError: where Keras has no such equation: it takes the output's first axis for the input's.
+      ValueError: if Keras does not accept the equation. The first axis of its input and output must be the batch.
     """
     for part in (equation.x, equation.y):
         if ELLIPSIS in part.strip(".") or part in ("", ELLIPSIS):
@@ -37,7 +37,7 @@ def listed(equation: Equation) -> str:
 
 
 def to_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keras's config with `units` and `use_bias` in the place of `output_shape`.
+    """Keras's config with `units` and `use_bias` instead of `output_shape`.
 
     Raises:
       ValueError: for an equation or an output shape that Keras cannot build.
@@ -66,10 +66,11 @@ def to_fields(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keras's config from that of an `Einsum`, with `output_shape` in the place of `units` and `use_bias`.
+    """Keras's config of an `Einsum`, with `output_shape` instead of `units` and `use_bias`.
 
     Raises:
-      ValueError: for what EinsumDense lacks: other equations, and axes whose size the input alone tells.
+      ValueError: if EinsumDense does not accept the equation, or if the size of an axis of kernel or bias is not in
+        `units`, but follows from the input.
     """
     table = dict(config)
     units, use_bias = table.pop("units"), table.pop("use_bias")
