@@ -1,16 +1,15 @@
-"""What is used of JAX beyond its public interface: it may change in any version.
+"""Names of JAX that are not part of its stable interface: any version may change them.
 
-No other module imports it, but `densefn.export.jaxpr`, which the export to ONNX needs.
+Only this module imports them, and `densefn.export.jaxpr` those for the export to ONNX. They exist in JAX 0.10 and work
+the same way in 0.12. No line here depends on the version.
 
-All of it needs JAX 0.10, and works the same way in 0.12. No line here depends on the version.
-
-- `jax.core.Tracer`: to tell traced values from arrays. A message names a traced shape or number, and an eager product
-  runs as one compiled program.
-- `Primitive` of `jax.extend.core`, for the narrow product. Importing `jax.extend` imports Pallas, which takes as long
-  as a third of densefn. So the class is that of a primitive of JAX.
+- `jax.core.Tracer`: distinguishes traced values from arrays. Messages name a traced shape or number, and an eager
+  product runs as one compiled program.
+- `Primitive` of `jax.extend.core`, for the narrow product. Importing `jax.extend` imports Pallas, which takes a third
+  as long as all of densefn. So the class is taken from one of JAX's primitives.
 - `jax.interpreters`: the rules of a primitive: `ad` for its derivatives, `batching` for `vmap`, `mlir` for its program.
 - `jax.experimental.jet`: the rule of a primitive for Taylor series.
-- `varying`: the type of an array under `shard_map` tells over which axes of the mesh it varies.
+- `varying`: an attribute of an array's type: the mesh axes over which it varies under `shard_map`.
 """
 
 from typing import TYPE_CHECKING
@@ -29,5 +28,5 @@ __all__ = ["Primitive", "Tracer", "ad", "batching", "jet", "mlir", "varying"]
 
 
 def varying(x: Array) -> frozenset[str]:
-    """The axes of the mesh over which an array varies under `shard_map`; none elsewhere."""
+    """The mesh axes over which an array varies under `shard_map`; empty outside of it."""
     return frozenset(typeof(x).manual_axis_type.varying)

@@ -119,7 +119,10 @@ def test_every_truncation_is_found(written):
         (lambda m: {**m, "0/bias.npy": b"not an array"}, "magic"),
         (lambda m: {**m, "layer.json": b"{}"}, "expected format 1, got None"),
         (lambda m: {**m, "layer.json": b'{"format": 1}'}, "a description with layer, input_shape, got one with format"),
-        (lambda m: {**m, "layer.json": m["layer.json"].replace(b'"format": 1', b'"format": 2')}, "later densefn"),
+        (
+            lambda m: {**m, "layer.json": m["layer.json"].replace(b'"format": 1', b'"format": 2')},
+            "later version of densefn",
+        ),
         (lambda m: {**m, "layer.json": b"\xff"}, "utf-8"),
         (
             lambda m: {**m, "layer.json": b'{"format": 1, "input_shape": [2], "layer": {"layer": "os.system"}}'},
