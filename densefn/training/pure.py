@@ -22,7 +22,7 @@ from densefn.data import Stream
 from densefn.param import fold
 from densefn.training.epochs import make_epoch, make_evaluate
 from densefn.training.loop import Plan, initial_state, nan_unless_finite
-from densefn.training.optimizer import Call
+from densefn.training.optax_calls import Call
 from densefn.training.step import State, make_step, trained_params
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

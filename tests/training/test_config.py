@@ -13,7 +13,7 @@ from densefn._values import dotted
 from densefn.data import Bundled
 from densefn.training import config
 from densefn.training.config import Config, ConfigError, Train
-from densefn.training.optimizer import OPTIMIZERS, Call
+from densefn.training.optax_calls import OPTIMIZERS, Call
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 

@@ -13,7 +13,8 @@ from densefn import L2, Dense, MaxNorm, Repeat, Sequential
 from densefn._values import TableError, fields
 from densefn.data import Rows
 from densefn.training.losses import SquaredError
-from densefn.training.optimizer import OPTIMIZERS, SCHEDULES, Optimizer, _argument, as_optimizer, kernels
+from densefn.training.optax_calls import OPTIMIZERS, SCHEDULES, _argument, kernels
+from densefn.training.optimizer import Optimizer, as_optimizer
 from densefn.training.step import make_state, make_step
 
 MODEL = Sequential(Dense(4, "tanh", kernel_constraint=MaxNorm(0.3)), Repeat(Dense(4), times=2), Dense(1))
@@ -197,7 +198,7 @@ def test_defaults_of_optax_are_in_range(functions):
     for name, function in functions.items():
         for argument, parameter in inspect.signature(function).parameters.items():
             if isinstance(parameter.default, int | float) and not isinstance(parameter.default, bool):
-                assert _argument(parameter, parameter.default) == parameter.default, (name, argument)
+                assert _argument(parameter, None, parameter.default) == parameter.default, (name, argument)
 
 
 def test_is_written_and_read():

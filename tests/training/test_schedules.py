@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 
 from densefn._values import TableError
-from densefn.training.optimizer import SCHEDULES, as_optimizer
+from densefn.training.optax_calls import SCHEDULES
+from densefn.training.optimizer import as_optimizer
 
 TABLES: list[dict[str, Any]] = [
     {"name": "constant_schedule", "value": 0.3},
