@@ -86,7 +86,7 @@ class CrossEntropy(Loss):
       label_smoothing: the fraction of each target that is spread over all classes.
       class_weights: the weight of each class; "balanced" is `rows / (classes * rows of the class)` on the training
         rows, as in scikit-learn. As in Keras, the weighted sum is divided by the number of rows, not by the sum of the
-        weights, so the mean over the batches is the loss of the epoch.
+        weights. The mean over the batches is then the loss of the epoch.
 
     >>> print(CrossEntropy()(jnp.zeros((5, 2)), jnp.array([0, 1, 1, 0, 1])))  # log(2)
     0.6931472

@@ -90,7 +90,7 @@ def test_the_python_that_is_printed_runs_the_file_without_densefn(name, run, tmp
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), predicted(run, x), rtol=1e-5)
 
 
-def test_safetensors_has_the_parameters_and_what_stands_around_them(run, tmp_path, capsys):
+def test_safetensors_has_the_parameters_and_the_standardisation(run, tmp_path, capsys):
     assert main(["export", str(run), "--format", "safetensors", "-o", str(tmp_path / "it.safetensors")]) == 0
     found = {}
     exec(capsys.readouterr().out.partition("\n\n")[2], found)  # noqa: S102
@@ -181,7 +181,7 @@ def test_a_missing_package_is_named_with_its_extra(name, package, run, capsys, m
     assert message == f"export to {name} needs the package {package}: pip install 'densefn[export]'\n"
 
 
-def test_an_output_that_cannot_be(run, tmp_path, capsys):
+def test_an_output_that_cannot_be_written(run, tmp_path, capsys):
     assert failed(capsys, str(run), "--format", "keras", "-o", "a.onnx") == (
         2,
         "--output: expected the name of a file that ends in .keras, got a.onnx\n",

@@ -1,4 +1,4 @@
-"""Three people's paths, each from an empty folder, with what the README and the help show and nothing else."""
+"""The paths of three users, each from an empty folder, with only what the README and the help show."""
 
 import csv
 import html.parser

@@ -76,7 +76,7 @@ def test_a_stopped_process_ends_without_the_shutdown_of_python():
     assert (done.returncode, done.stdout, done.stderr) == (143, "stopped\n", "")
 
 
-def test_a_signal_is_heeded_from_the_first_import_on(tmp_path):
+def test_a_signal_is_handled_from_the_first_import_on(tmp_path):
     # In the place of JAX, the first package that densefn imports.
     (tmp_path / "jax.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
@@ -98,7 +98,7 @@ def test_a_warning_of_a_package_is_not_shown():
         ("MPLBACKEND", ValueError("Key backend: 'nope' is not a valid value for backend")),
     ],
 )
-def test_a_variable_that_names_what_there_is_not_is_named(variable, error, monkeypatch, capsys):
+def test_an_environment_variable_with_an_unknown_value_is_named(variable, error, monkeypatch, capsys):
     def fails(*_):
         raise error
 

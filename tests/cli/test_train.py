@@ -95,7 +95,7 @@ class TestRun:
         assert capsys.readouterr().out == explained
         assert "parameters, all trainable" in explained
 
-    def test_metrics_are_a_row_an_epoch(self, run_dir):
+    def test_metrics_have_one_row_per_epoch(self, run_dir):
         keys = ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "seconds"]
         assert [list(row) for row in rows(run_dir)] == [[*keys, "gradient_norms"], keys]
         assert [(row["epoch"], row["step"]) for row in rows(run_dir)] == [(1, 23), (2, 46)]
@@ -174,7 +174,7 @@ def test_the_default_folder_is_named_by_config_and_time(tmp_path, monkeypatch, c
         (["model.layers.0={layer='Residual', body={units=3}}"], "keeps the shape of its input"),
     ],
 )
-def test_mistakes_are_messages_and_make_nothing(overrides, message, tmp_path, capsys):
+def test_mistakes_are_messages_and_write_nothing(overrides, message, tmp_path, capsys):
     sets = [word for override in overrides for word in ("--set", override)]
     assert main(["train", DIGITS, "--run-dir", str(tmp_path / "run"), *sets]) == 2
     assert message in capsys.readouterr().err
@@ -196,7 +196,7 @@ def test_a_folder_that_holds_files_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "mine").read_text() == "precious"
 
 
-def test_a_loss_that_diverges_is_told_and_leaves_what_was_done(tmp_path, capsys):
+def test_a_diverging_loss_is_reported_and_keeps_the_finished_epochs(tmp_path, capsys):
     run_dir = tmp_path / "run"
     sets = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e38", "--set", "train.epochs=9"]
     assert main(["train", MOONS, "--run-dir", str(run_dir), *sets]) == 1
@@ -222,7 +222,7 @@ def start(run_dir, **options):
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, env={**os.environ, **compiled}, **options)
 
 
-def test_ctrl_c_keeps_what_was_done(tmp_path):
+def test_ctrl_c_keeps_the_finished_epochs(tmp_path):
     run_dir = tmp_path / "run"
     with start(run_dir, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -238,7 +238,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     assert isinstance(layer, Sequential)
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, capsys):
     whole, run_dir = tmp_path / "whole", tmp_path / "run"
     assert main(["train", MOONS, "--run-dir", str(whole), "--set", "train.epochs=40"]) == 0
     with start(run_dir) as process:
@@ -256,7 +256,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(tmp_path, capsys):
     assert [{**row, "seconds": 0} for row in rows(run_dir)] == [{**row, "seconds": 0} for row in rows(whole)]
 
 
-def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
+def test_a_run_that_cannot_be_resumed_is_a_message(tmp_path, capsys):
     run_dir = tmp_path / "run"
     main(["train", MOONS, "--run-dir", str(run_dir), "--set", "train.epochs=2"])
     capsys.readouterr()
@@ -273,7 +273,7 @@ def test_what_cannot_go_on_is_a_message(tmp_path, capsys):
     assert "state.safetensors: No such file, but manifest.json lists it" in refused()
 
 
-def test_a_folder_that_is_no_run_cannot_go_on(tmp_path, capsys):
+def test_a_folder_that_is_not_a_run_cannot_be_resumed(tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path)]) == 2
     assert "config.toml: expected a config file to read: No such file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -76,7 +76,7 @@ def test_a_spreadsheet_s_file_is_predicted_without_its_empty_rows(trained, tmp_p
 
 
 @pytest.mark.parametrize(("colors", "example"), [(["Rot", "Gelb"], "'Rot'"), (["", ""], "a missing value")])
-def test_rows_without_a_level_of_training_are_said(colors, example, trained, tmp_path, capsys):
+def test_rows_with_unseen_levels_are_reported(colors, example, trained, tmp_path, capsys):
     rows = [f"5,{color},true,{kind}" for color, kind in zip(colors, ["rose", "lily"], strict=True)]
     (tmp_path / "new.csv").write_text("\n".join([HEADER.strip(), *rows]))
     for command in ("predict", "evaluate"):
@@ -130,7 +130,7 @@ def test_held_out_and_new_rows_are_evaluated(trained, tmp_path, capsys):
     assert float(lines["accuracy"]) == pytest.approx((frame["predicted kind"] == frame["kind"]).mean(), abs=1e-6)
 
 
-def test_a_metric_that_rows_give_no_number_for_is_null(trained, tmp_path, capsys):
+def test_an_undefined_metric_is_null(trained, tmp_path, capsys):
     (tmp_path / "new.csv").write_text(HEADER + "9,red,true,rose\n8,red,true,rose\n")
     assert main(["evaluate", str(trained), "new.csv", "--format", "json"]) == 0
     out, err = capsys.readouterr()

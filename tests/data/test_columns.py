@@ -1,4 +1,4 @@
-"""What columns and targets are taken for, by what their cells look like."""
+"""Which types columns and targets are taken for, by their cells."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_other_text_with_digits_is_a_category(cell, load):
     assert f"text={cell}" in dataset.preparation.features
 
 
-def test_text_that_says_nothing_is_left_out_aloud(load):
+def test_text_without_information_is_left_out_with_a_note(load):
     rare = [f"name {chr(65 + number % 26)}{number}" for number in range(ROWS)]
     dataset = load({"name": rare, "same": ["one"] * ROWS, "city": ["Rome", "Oslo"] * (ROWS // 2)})
     assert [column.name for column in dataset.preparation.columns] == ["x", "city"]
@@ -80,7 +80,7 @@ def test_text_that_says_nothing_is_left_out_aloud(load):
         (["a", "x" * 50], f"2 categories of text ('a', '{'x' * 37}...')"),
     ],
 )
-def test_columns_that_are_taken_for_categories_are_said(levels, said, load):
+def test_columns_that_are_taken_for_categories_are_reported(levels, said, load):
     given = {"text": (levels * ROWS)[:ROWS], "code": ["1", "2"] * (ROWS // 2), "flag": ["true", "false"] * (ROWS // 2)}
     assert load(given, categorical="code").notes == (f"a.csv: column 'text': {said}",)
     assert load(given, categorical=["code", "text"]).notes == ()
@@ -106,7 +106,7 @@ def test_many_columns_that_are_taken_for_categories_share_a_line(load):
         (["", "False"] * (ROWS // 2), "the same or missing"),
     ],
 )
-def test_a_constant_of_numbers_or_flags_is_left_out_aloud(column, what, indicator, load):
+def test_a_constant_of_numbers_or_flags_is_left_out_with_a_note(column, what, indicator, load):
     dataset = load({"same": column}, missing_indicator=indicator)
     if indicator and "missing" in what:  # where the gaps are says something
         assert dataset.preparation.features == ["x", "same", "same missing"]
@@ -293,7 +293,7 @@ def test_a_wrong_number_of_outputs_names_the_other_task(target, units, message, 
         loop.prepare(build(Config, {**table, **rest}))
 
 
-def test_levels_of_a_validation_file_that_training_did_not_see_are_said(load, tmp_path):
+def test_unseen_levels_of_a_validation_file_are_reported(load, tmp_path):
     pl.DataFrame({"x": [1.0, 2.0], "y": [0.5, 2.5], "city": ["Rome", "Paris"]}).write_csv(tmp_path / "b.csv")
     dataset = load({"city": ["Rome", "Oslo"] * (ROWS // 2)}, validation=str(tmp_path / "b.csv"))
     assert [note.partition(": ")[2] for note in dataset.notes] == [

@@ -1,4 +1,4 @@
-"""What a preparation makes of raw rows, against scikit-learn and pandas, and how data sets are drawn and split."""
+"""How rows are prepared, compared with scikit-learn and pandas, and how data sets are drawn and split."""
 
 import json
 

@@ -88,7 +88,7 @@ def test_every_layout_is_read(name, suffix, read):
         ("cafe\u0301,y\nnai\u0308f,\u22123\n", {"caf\xe9": ["na\xeff"], "y": ["-3"]}),
     ],
 )
-def test_what_parts_the_fields_is_what_the_rows_agree_on(content, expected, read):
+def test_the_delimiter_is_the_one_that_the_rows_agree_on(content, expected, read):
     assert lists(read(content)) == expected
 
 
@@ -98,7 +98,7 @@ def test_many_comments_above_a_header(read):
     assert (lists(table), list(table.lines)) == ({"CHROM": ["1"], "POS": ["2"]}, [502])
 
 
-def test_empty_rows_at_the_end_are_left_out_and_said(read):
+def test_empty_rows_at_the_end_are_left_out_and_reported(read):
     table = read("x,y\n1,a\n,\n2,b\n,\n , \n,,,\n")
     assert lists(table) == {"x": ["1", "", "2"], "y": ["a", "", "b"]}
     assert list(table.lines) == [2, 3, 4]
@@ -125,7 +125,7 @@ def test_the_index_of_pandas_in_parquet_is_no_input(tmp_path, monkeypatch):
     assert table.notes == ("t.parquet: column '__index_level_0__' is taken for the index of pandas, and is no input",)
 
 
-def test_empty_rows_at_the_end_of_parquet_are_left_out_and_said(tmp_path, monkeypatch):
+def test_empty_rows_at_the_end_of_parquet_are_left_out_and_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pl.DataFrame({"x": [1.0, None, 2.0, None, None], "y": ["a", None, None, None, None]}).write_parquet("t.parquet")
     table = data.read("t.parquet")
@@ -185,7 +185,7 @@ def test_a_gzipped_file_of_zeros_does_not_take_all_memory(read, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".npy", ".npz"])
-def test_what_is_no_file_is_told_and_not_waited_for(suffix, tmp_path, monkeypatch):
+def test_a_path_that_is_not_a_file_is_reported_and_not_waited_for(suffix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo(f"pipe{suffix}")
     (tmp_path / f"folder{suffix}").mkdir()

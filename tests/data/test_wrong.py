@@ -210,7 +210,7 @@ def test_validation_files(content, message, fails):
     assert message in fails({"train.csv": train, "test.csv": content}, section, units=2)
 
 
-def test_a_missing_validation_file_a_folder_and_an_unknown_ending_are_told(fails):
+def test_a_missing_validation_file_a_folder_and_an_unknown_ending_are_reported(fails):
     section = 'path = "train.csv"\ntarget = "kind"\nvalidation = "tset.csv"'
     message = "config.toml:5: data.validation: tset.csv: expected a file, and there is none"
     assert message in fails({"train.csv": KINDS}, section, units=2)
@@ -476,7 +476,7 @@ class TestPrediction:
         with pytest.raises(data.DataError, match="expected a table with the column 'x', got arrays"):
             preparation.inputs(data.read(tmp_path / "new.npy"))
 
-    def test_a_preparation_that_is_not_one_is_told(self, tmp_path):
+    def test_a_broken_preparation_is_reported(self, tmp_path):
         path = tmp_path / "preparation.json"
         column = '{"kind": "Flag", "name": "x", "fill": 0}'
         target = '{"kind": "Classes", "name": "y", "names": ["a", "b"], "form": "text"}'

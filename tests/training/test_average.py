@@ -1,4 +1,4 @@
-"""The average of the parameters beside optax's, beside float64 by hand, and in steps."""
+"""The average of the parameters, compared with optax and float64, and in steps."""
 
 import chex
 import jax
@@ -33,7 +33,7 @@ def by_hand(decay, history):
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99, 0.9999])
-def test_is_optax_s_and_that_of_float64(decay, key):
+def test_equals_optax_and_float64(decay, key):
     history = 1 + jax.random.normal(key, (300, 7))
     ema = optax.ema(decay)
     theirs, ours = ema.init(history[0]), average.start(decay, history[0])
@@ -77,7 +77,7 @@ def test_bfloat16_parameters_are_summed_in_float32():
     np.testing.assert_allclose(np.asarray(read, np.float64), exact, rtol=2**-8)
 
 
-def test_steps_average_what_updates_lead_to_and_train_the_same(rows, key):
+def test_steps_average_the_updated_parameters_and_train_the_same(rows, key):
     step = jax.jit(make_step(MODEL, OPTIMIZER, SquaredError()))
     state, plain = make_state(MODEL, OPTIMIZER, key, 4, ema=0.9), make_state(MODEL, OPTIMIZER, key, 4)
     chex.assert_trees_all_equal(trained_params(MODEL, state), MODEL.project(state.params))

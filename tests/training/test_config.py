@@ -1,4 +1,4 @@
-"""Config files: what is read, and what is said of mistakes."""
+"""Config files: what is read, and how mistakes are reported."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def write(tmp_path):
     return write
 
 
-def test_a_file_is_the_values_of_the_python_interface(write):
+def test_a_file_decodes_to_the_values_of_the_python_interface(write):
     read = config.load(write(GOOD))
     assert read.model == Sequential(Dense(12, "relu"), Dense(10))
     assert read.data == Bundled("digits", batch_size=16)
@@ -67,7 +67,7 @@ def test_a_config_that_is_written_reads_as_the_same(path, write):
     assert read.expect
 
 
-def test_all_mistakes_are_told_with_line_path_and_nearest_name(write):
+def test_all_mistakes_are_reported_with_line_path_and_nearest_name(write):
     text = GOOD.replace("batch_size = 16", "batch_siz = 16").replace('"relu"', '"rely"').replace('"adam"', '"adan_"')
     text = text.replace("epochs = 2", 'epochs = "2"').replace("units = 10", "units = 0").replace('"digits"', '"digit"')
     path = write(text)
@@ -147,7 +147,7 @@ def test_each_mistake_has_its_place(write, old, new, message):
         ("model.layers.0.units", 2**31 - 1),
     ],
 )
-def test_counts_and_seeds_have_a_largest(key, most, write):
+def test_counts_and_seeds_have_a_maximum(key, most, write):
     path = write(GOOD)
     config.load(path, [f"{key}={most}"])
     for more in (most + 1, 10**400):
@@ -329,7 +329,7 @@ class TestFiles:
         ("text", "message"),
         [("x = " + "[" * 20000, "nested too deep"), ("x = " + "9" * 5000, "Exceeds the limit")],
     )
-    def test_what_the_parser_cannot_hold(self, write, text, message):
+    def test_values_that_the_parser_cannot_hold(self, write, text, message):
         with pytest.raises(ConfigError, match=f"expected TOML: .*{message}"):
             config.load(write(text))
 
@@ -346,7 +346,7 @@ class TestFiles:
 
 class TestOptimizer:
     @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-    def test_every_optimizer_is_optax_s_own_and_reads_back(self, name, write):
+    def test_every_optimizer_of_optax_is_written_and_read(self, name, write):
         rate = "max_learning_rate" if name == "polyak_sgd" else "learning_rate"
         read = config.load(write(GOOD.replace('"adam"', f'"{name}"').replace("learning_rate", rate)))
         assert isinstance(read.optimizer.make(), optax.GradientTransformation)

@@ -1,4 +1,4 @@
-"""Passes over rows in parts, against loops by hand and scikit-learn, and over a file against over the device."""
+"""Passes over rows in parts, compared with loops by hand and scikit-learn; streamed passes, with those in memory."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_an_evaluation_is_loss_with_penalty_and_metric(state, rows):
     np.testing.assert_allclose(outputs(MODEL, state.params, rows), value, rtol=1e-6, atol=5e-7)
 
 
-def test_of_wide_rows_fewer_are_taken_at_once():
+def test_parts_of_wide_rows_have_fewer_rows():
     rows = Rows(jnp.zeros((20, 2**22)), jnp.zeros(20))
     assert [len(part.y) for part in epochs._parts(rows, np.arange(20), 3)] == [3, 3, 3, 3, 3, 3, 2]
     assert [len(part.y) for part in epochs._parts(rows, np.arange(20))] == [4, 4, 4, 4, 4]
@@ -131,7 +131,7 @@ class TestTrainsToTheSameBits:
     def test_of_a_regression(self, tmp_path):
         self.check(*plans(write(tmp_path, y=NUMBERS), mlp(2)))
 
-    def test_with_all_that_a_step_may_carry(self, tmp_path):
+    def test_with_every_option_of_a_step(self, tmp_path):
         optimizer = {"name": "adamw", "learning_rate": 0.01, "accumulate": 3, "clip_norm": 1.0}
         self.check(*plans(write(tmp_path), mlp(3), optimizer=optimizer, ema=0.9, evaluate_every=2))
 
@@ -190,7 +190,7 @@ class TestStream:
             for number, order in enumerate(orders, 1):
                 np.testing.assert_array_equal(order, np.random.default_rng((1, number)).permutation(400))
 
-    def test_a_part_is_read_while_the_one_before_is_computed_and_no_earlier(self, tmp_path, monkeypatch):
+    def test_a_part_is_read_while_the_previous_one_is_computed_and_not_earlier(self, tmp_path, monkeypatch):
         events, take, wait = [], Stream.take, jax.block_until_ready
         stream = plans(write(tmp_path), MODEL)[1].dataset.train
         monkeypatch.setattr(epochs, "_MOST_ROWS", 128)
@@ -279,7 +279,7 @@ class TestCommands:
         assert [trained.preparation.classes[i] for i in expected] == trained.predict(data.read("x.npy")).values.tolist()
 
     @pytest.mark.parametrize("row", [0, 250, 499])
-    def test_a_wrong_number_is_told_before_a_run_begins(self, row, tmp_path, capsys):
+    def test_a_wrong_number_is_reported_before_a_run_begins(self, row, tmp_path, capsys):
         x = RAW.copy()
         x[row, 4] = np.nan
         write(tmp_path, x)

@@ -71,7 +71,7 @@ def test_mistakes_have_their_place(folder):
     assert not (folder / "run").exists()
 
 
-def test_the_front_door_has_a_plan_for_the_pure_function(folder):
+def test_prepare_makes_a_plan_for_make_train(folder):
     _, metrics = jax.eval_shape(make_train(prepare("mine.toml")), jax.random.key(0))
     assert metrics["val_loss"].shape == (2,)
 

@@ -1,4 +1,4 @@
-"""The loop over epochs, beside the same epochs by hand."""
+"""The loop over epochs, compared with the same epochs by hand."""
 
 import signal
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_the_next_epoch_is_dispatched_before_the_metrics_of_one_are_read(plan, m
     assert ", ".join(events) == expected
 
 
-def test_of_each_fifty_steps_the_gradient_is_looked_at_in_the_first_epoch_that_is_evaluated(plan):
+def test_gradient_norms_are_taken_once_in_fifty_steps_in_the_first_evaluated_epoch(plan):
     train = replace(plan.config.train, epochs=20, evaluate_every=2)
     given = [row for _, row in loop.train(replace(plan, config=replace(plan.config, train=train)))]
     assert [row["epoch"] for row in given if "gradient_norms" in row] == [2, 8, 14, 20]  # after steps 16, 64, 112, 160
@@ -92,7 +92,7 @@ def test_after_a_handler_that_python_cannot_set_again_an_interrupt_ends_the_proc
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_model_that_would_not_be_read_again_is_refused_before_it_trains(plan):
+def test_a_model_that_could_not_be_loaded_is_refused_before_it_trains(plan):
     deep = Sequential(*[Dense(3)] * 1001)
     with pytest.raises(TableError, match="model: expected a model of at most 1,000 layers"):
         loop.prepare(replace(plan.config, model=deep))

@@ -1,4 +1,4 @@
-"""Loss scaling: who has it, what it saves and skips, and that others are left alone."""
+"""Loss scaling: which models have it, what it saves and skips, and that other models do not change."""
 
 import json
 from typing import Annotated
@@ -56,7 +56,7 @@ def trained(model, optimizer, loss, rows, *, steps, **options):
     return jax.jit(lambda state: jax.lax.scan(lambda state, _: step(state, rows), state, length=steps))(state)
 
 
-class TestWhoHasIt:
+class TestWhichModelsHaveIt:
     @pytest.mark.parametrize(
         "model",
         [
@@ -88,7 +88,7 @@ class TestWhoHasIt:
     def test_no_others(self, model, key):
         assert make_state(model, optax.sgd(0.1), key, 3).loss_scale is None
 
-    def test_those_who_ask(self, key):
+    def test_on_request(self, key):
         assert make_state(Dense(3), optax.sgd(0.1), key, 3, scale="dynamic").loss_scale == Dynamic(2.0**15, 0)
         assert make_state(NARROW, optax.sgd(0.1), key, 3, scale=8).loss_scale == Fixed(8.0)
 
@@ -162,7 +162,7 @@ class TestSkipping:
         state = make_state(self.MODEL, self.OPTIMIZER, jax.random.key(1), 4, **options)
         return state, *jax.jit(make_step(self.MODEL, self.OPTIMIZER, weighted(weight)))(state, rows)
 
-    def test_an_overflow_changes_nothing_but_the_scale_and_the_loss_is_told(self, rows):
+    def test_an_overflow_changes_only_the_scale_and_the_loss_is_returned(self, rows):
         before, after, loss = self.after(rows, 1e3)
         chex.assert_trees_all_equal(after._replace(loss_scale=None), before._replace(loss_scale=None))
         assert after.loss_scale == Dynamic(2.0**14, 0)
@@ -183,7 +183,7 @@ class TestSkipping:
         assert state.loss_scale.scale == 2.0 ** (15 - (16 - state.step))
         assert np.isfinite(loss)
 
-    def test_an_output_that_overflows_is_told_by_the_loss(self, rows):
+    def test_an_output_that_overflows_shows_in_the_loss(self, rows):
         before, after, loss = self.after(Rows(rows.x * 1e6, rows.y))
         assert not np.isfinite(loss)
         chex.assert_trees_all_equal(after.params, before.params)

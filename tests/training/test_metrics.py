@@ -50,7 +50,7 @@ def test_classification_is_scikit_learn_s(logits, classes):
         np.testing.assert_allclose(top_k_accuracy(logits, classes, k=k), expected, rtol=1e-6)
 
 
-def test_f1_leaves_out_classes_that_are_neither_there_nor_predicted(logits, classes):
+def test_f1_leaves_out_classes_that_are_neither_targets_nor_predictions(logits, classes):
     wide = jnp.concatenate([logits, jnp.full((ROWS, 2), -99.0)], axis=1)
     np.testing.assert_allclose(f1(wide, classes), f1(logits, classes), rtol=1e-6)
 
@@ -133,7 +133,7 @@ def test_the_area_needs_two_kinds_of_rows():
     np.testing.assert_allclose(auc(logits, jnp.array([0, 1, 0])), expected, rtol=1e-6)
 
 
-def test_rows_of_which_the_model_is_certain_differ_still():
+def test_confident_rows_keep_different_scores():
     # The probabilities of the first class are 1 in float32; the wrong row is the least certain.
     margins = np.array([40.0, 30.0, 20.0, 25.0])
     logits = jnp.asarray(np.stack([margins, 0 * margins, -margins], axis=1))
@@ -229,7 +229,7 @@ def test_exact_outputs_are_better_than_wrong_ones(name, logits):
     assert (exact > wrong) is metric.larger
 
 
-def test_what_is_usual():
+def test_default_metrics():
     assert metrics.choose(None, classes=3) == ("accuracy",)
     assert metrics.choose(None, classes=None) == ("r2",)
     assert metrics.choose(("top_2_accuracy",), classes=3) == ("top_2_accuracy",)

@@ -1,4 +1,4 @@
-"""Rows of epochs, and the file that has one in each line."""
+"""Rows of epochs, and the file with one row per line."""
 
 import json
 import math

@@ -91,7 +91,7 @@ class TestMeasures:
 
 
 class TestEvaluation:
-    def test_is_every_so_many_epochs_and_the_last(self, tmp_path):
+    def test_is_every_n_epochs_and_after_the_last(self, tmp_path):
         every, all_rows = regression(evaluate_every=4), regression()
         result = runs.start(every, tmp_path / "run", print, finish=write_report)
         assert [row["epoch"] for row in result.metrics if "val_loss" in row] == [4, 6]
@@ -129,7 +129,7 @@ class TestAverage:
         expected = metrics.r2_score(y, chosen.model.apply(params, x))
         assert result.kept["val_r2"] == pytest.approx(expected, abs=1e-5)
 
-    def test_trainings_without_options_carry_nothing_of_them(self):
+    def test_trainings_without_options_have_no_state_for_them(self):
         chosen = plan()
         state = loop.initial_state(chosen)
         assert state[3:] == (None, None)

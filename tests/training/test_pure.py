@@ -1,4 +1,4 @@
-"""A training as a pure function, beside the loop on the host and beside itself one by one."""
+"""A training as a pure function, compared with the loop on the host, and under `vmap` with single calls."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def train(plan):
     return make_train(plan)
 
 
-def test_is_the_loop_on_the_host_where_the_order_of_the_rows_does_not_matter():
+def test_equals_the_loop_on_the_host_if_the_order_of_the_rows_does_not_matter():
     plan = plan_of(batch_size=ROWS, epochs=5, evaluate_every=2, ema=0.9)
     *_, (expected, _) = states = list(loop.train(plan))
     state, metrics = jax.jit(make_train(plan))(jax.random.key(5))
@@ -68,7 +68,7 @@ def test_each_epoch_takes_every_row_once_in_an_order_of_the_key_s(plan, monkeypa
     chex.assert_trees_all_close(trained, state, rtol=1e-4, atol=1e-5)
 
 
-def test_keys_at_once_are_the_keys_one_by_one_compiled_once(train):
+def test_vmap_over_keys_equals_one_by_one_and_compiles_once(train):
     keys = jax.random.split(jax.random.key(0), 3)
     single = jax.jit(chex.assert_max_traces(train, n=1))
     alone = [single(key) for key in keys]
@@ -76,7 +76,7 @@ def test_keys_at_once_are_the_keys_one_by_one_compiled_once(train):
     chex.assert_trees_all_close(together, jax.tree.map(lambda *each: jnp.stack(each), *alone), rtol=1e-4, atol=1e-5)
 
 
-def test_learning_rates_at_once_are_those_of_their_configs(train):
+def test_vmap_over_learning_rates_equals_their_configs(train):
     rates, key = jnp.float32([0.01, 0.3]), jax.random.key(5)
     state, metrics = jax.vmap(train, in_axes=(None, 0))(key, {"learning_rate": rates})
     assert metrics["train_loss"].shape == (2, 3)
@@ -84,7 +84,7 @@ def test_learning_rates_at_once_are_those_of_their_configs(train):
     chex.assert_trees_all_close(jax.tree.map(lambda w: w[1], state.params), expected.params, rtol=1e-4, atol=1e-5)
 
 
-def test_a_number_takes_the_place_of_a_schedule_and_others_are_numbers_too(plan):
+def test_a_number_replaces_a_schedule_or_another_number(plan):
     schedule = {"name": "cosine_decay_schedule", "init_value": 1.0, "decay_steps": 5}
     chosen = plan_of({"learning_rate": schedule, "clip_norm": 1.0, "accumulate": 2})
     key, numbers = jax.random.key(0), {"learning_rate": 0.1, "b1": 0.5}
@@ -102,12 +102,12 @@ def test_a_number_takes_the_place_of_a_schedule_and_others_are_numbers_too(plan)
         ({"learning_rate": "fast"}, TypeError, "'learning_rate': expected a number or a scalar array"),
     ],
 )
-def test_an_override_that_is_none_is_told(train, overrides, error, message):
+def test_a_wrong_override_is_reported(train, overrides, error, message):
     with pytest.raises(error, match=message):
         train(jax.random.key(0), overrides)
 
 
-def test_an_override_that_optax_cannot_trace_is_told():
+def test_an_override_that_optax_cannot_trace_is_reported():
     train = make_train(plan_of({"name": "lbfgs", "memory_size": 3}))
     with pytest.raises(ValueError, match=r"optax needs the value of an override \(memory_size\)"):
         jax.eval_shape(lambda size: train(jax.random.key(0), {"memory_size": size}), jnp.float32(3))

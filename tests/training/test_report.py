@@ -365,7 +365,7 @@ OTHER_FORMS = [
 
 
 class TestCommand:
-    def test_writes_the_page_where_it_is_told(self, classes, numbers, tmp_path, capsys):
+    def test_writes_the_page_to_the_output(self, classes, numbers, tmp_path, capsys):
         output = tmp_path / "page.html"
         assert main(["report", str(classes), str(numbers), "-o", str(output)]) == 0
         assert capsys.readouterr().out == f"open {output}\n"
