@@ -40,6 +40,18 @@ class Pure:
         call = self.jit(self.apply)
         return lambda: call(params, x)
 
+    def eager(self, *, trace: bool) -> Work:
+        """A call that is not compiled, or only its trace."""
+        params, (x, _) = self._params(), jax.device_put(self.network.batch())
+
+        def traced() -> Any:
+            def call(params: Params, x: Array) -> Array:  # a new one each time: JAX keeps the trace of one it knows
+                return self.apply(params, x)
+
+            return jax.make_jaxpr(call)(params, x)
+
+        return traced if trace else lambda: self.apply(params, x)
+
     def backward(self) -> Work:
         def both(params: Params, x: Array, g: Array) -> Any:
             y, gradients = jax.vjp(self.apply, params, x)

@@ -8,6 +8,7 @@ TABLES = (
     "layers",
     "steps",
     "dispatch",
+    "eager",
     "compilation",
     "imports",
     "inits",
