@@ -1,4 +1,4 @@
-"""Checks of fields: each takes the given object and returns the stored one, or raises an error."""
+"""Checks of fields: each takes the given object and returns the stored one, or raises an error with the fix."""
 
 import math
 import operator

@@ -69,8 +69,7 @@ def from_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Keras's config of an `Einsum`, with `output_shape` instead of `units` and `use_bias`.
 
     Raises:
-      ValueError: if EinsumDense does not accept the equation, or if the size of an axis of kernel or bias is not in
-        `units`, but follows from the input.
+      ValueError: if EinsumDense does not accept the equation, or needs the size of an axis that is not in `units`.
     """
     table = dict(config)
     units, use_bias = table.pop("units"), table.pop("use_bias")

@@ -74,8 +74,8 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """`l1 * sum(|w|) + l2 * sum(w^2)`.
 
-    The names `"l1l2"` and `"l1_l2"` stand for `L1L2(0.01, 0.01)`, as Keras documents it (in its code the first has no
-    penalty, and the second is an error).
+    The names `"l1l2"` and `"l1_l2"` stand for `L1L2(0.01, 0.01)`, as Keras documents it. (In its code the first has
+    no penalty, and the second is an error.)
 
     Args:
       l1: the factor of the sum of absolute values, at least 0.

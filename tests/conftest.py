@@ -78,10 +78,11 @@ def compiler(request):
     jax.clear_caches()
 
 
-# What computes with densefn alone never mixes dtypes unawares. The peers' code and optax's need JAX's usual promotion.
+# The tests of these files pass under strict promotion of dtypes, and run under it.
 STRICT = (
-    *("test_compose", "test_dense", "test_derivatives", "test_dot", "test_einsum", "test_forms", "test_group"),
-    *("test_parts", "training/test_losses", "training/test_metrics", "training/test_pure"),
+    *("test_bound", "test_checkpoint", "test_compose", "test_dense", "test_departures", "test_derivatives", "test_dot"),
+    *("test_einsum", "test_forms", "test_group", "test_parts", "test_values", "test_wrong_kinds"),
+    *("training/test_losses", "training/test_metrics", "training/test_pure"),
 )
 
 

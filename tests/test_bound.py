@@ -1,4 +1,4 @@
-"""Methods of equal layers are equal, and are methods in everything else."""
+"""Methods of equal layers are equal, and behave as methods in everything else."""
 
 import inspect
 import pickle

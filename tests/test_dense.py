@@ -1,4 +1,4 @@
-"""Dense against NumPy in float64, and what it says when it is used wrongly."""
+"""Dense against NumPy in float64, and its error messages."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ def test_is_activation_of_product_plus_bias(activation, use_bias, shape, key):
     np.testing.assert_allclose(layer.apply(params, x), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_the_question_s_own_layer_has_2_560_000_parameters(key):
+def test_100_inputs_and_25_600_units_make_2_560_000_parameters(key):
     layer = Dense(10 * 10 * 256, use_bias=False)
     params = layer.init(key, (100,))
     assert jax.tree.map(jnp.shape, params) == {"kernel": (100, 25600)}
@@ -311,7 +311,7 @@ def test_the_checks_that_were_methods_still_are_and_warn(name, given, result):
         check(3j)
 
 
-def test_init_wants_the_sizes_of_all_parameters():
+def test_init_needs_the_sizes_of_all_parameters():
     class Open(Layer):
         def declare(self, input_shape=None):
             return {"inner": {"w": Param((None if input_shape is None else input_shape[-1], 2), "float32", Zeros())}}

@@ -1,4 +1,4 @@
-"""Where Keras does what cannot be meant: a test for each place shows what is done here, and what a user is told."""
+"""Differences from Keras where its behaviour is a bug: what is done here, and that the docstring says it."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""Files that are replaced: whole, and no other than the one that is named."""
+"""Replacing a file: completely, and no other file than the one that is named."""
 
 import os
 import subprocess

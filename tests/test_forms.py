@@ -1,4 +1,4 @@
-"""Forms of a kernel: each contracts as the kernel that it amounts to, in plain form and in float64."""
+"""Forms of a kernel: the product of each is that of its materialized kernel, in float64."""
 
 from dataclasses import replace
 
@@ -138,7 +138,7 @@ class TestRegister:
             monkeypatch.setitem(forms.NAMES, name, Plain)
             monkeypatch.delitem(forms.NAMES, name)
 
-    def test_a_form_of_one_s_own_is_named_saved_and_loaded(self, tmp_path):
+    def test_a_user_defined_form_is_named_saved_and_loaded(self, tmp_path):
         @register
         class Halved(Form):
             """Stores half of the kernel."""

@@ -1,4 +1,4 @@
-"""Layers of one's own: groups of parts, names, registered classes, and what `Sequential` is to its user."""
+"""User-defined layers: groups and registered classes. `Sequential` as a sequence with names."""
 
 import chex
 import jax
@@ -161,7 +161,7 @@ class TestGroup:
 
 
 class TestRegister:
-    def test_a_layer_of_one_s_own_is_loaded_again_and_summarized(self, tmp_path, key):
+    def test_a_user_defined_layer_is_loaded_again_and_summarized(self, tmp_path, key):
         @register
         class Scaled(Layer):
             by: float = 2.0

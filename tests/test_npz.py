@@ -1,4 +1,4 @@
-"""Archives and headers that a stranger made: refused before they take memory, by model files and by data files."""
+"""Untrusted archives and headers are refused before memory is allocated, in model files and in data files."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The safetensors layout beside the package of that name, and files that a stranger made."""
+"""The safetensors layout against the package of that name, and untrusted files."""
 
 import json
 import tracemalloc

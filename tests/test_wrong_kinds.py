@@ -1,4 +1,4 @@
-"""Values where others belong, odd parameters and odd inputs: right, or refused with the place and the fix."""
+"""Values of the wrong kind, unusual parameters and inputs: they work, or the error names the place and the fix."""
 
 import dataclasses
 from collections import OrderedDict
@@ -207,7 +207,7 @@ def test_the_output_shape_of_a_function_follows_every_unknown_axis(function, sha
 
 
 class Own(Layer):
-    """A layer of somebody else: a field without a check, and parameters that are nested."""
+    """A user-defined layer: a field without a check, and nested parameters."""
 
     size: int
 
@@ -221,7 +221,7 @@ class Own(Layer):
         return (*input_shape[:-1], self.size)
 
 
-def test_a_layer_of_one_s_own_needs_no_checks_and_may_nest_its_parameters(key):
+def test_a_user_defined_layer_needs_no_checks_and_may_nest_its_parameters(key):
     assert Own(3).init(key, (None, 4))["a"]["b"].shape == (4, 3)
     assert summary(Own(3), (None, 4)).rows[0].params == {"a/b": (4, 3)}
 

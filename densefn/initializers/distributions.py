@@ -71,7 +71,7 @@ class RandomNormal(Initializer):
     Args:
       mean: a number.
       stddev: at least 0.
-      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
 
     >>> RandomNormal(stddev=0.1)(jax.random.key(0), (3, 2)).shape
     (3, 2)
@@ -96,7 +96,7 @@ class TruncatedNormal(Initializer):
     Args:
       mean: a number.
       stddev: at least 0.
-      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
 
     >>> bool(jnp.max(jnp.abs(TruncatedNormal()(jax.random.key(0), (100, 100)))) <= 0.1)
     True
@@ -122,7 +122,7 @@ class RandomUniform(Initializer):
     Args:
       minval: the lower bound.
       maxval: the upper bound, at least `minval`.
-      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
 
     >>> bool(jnp.max(jnp.abs(RandomUniform()(jax.random.key(0), (100, 100)))) <= 0.05)
     True
@@ -153,7 +153,7 @@ class Orthogonal(Initializer):
 
     Args:
       gain: a number.
-      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
 
     >>> q = Orthogonal()(jax.random.key(0), (4, 2))
     >>> jnp.abs(q.T @ q).round(4)

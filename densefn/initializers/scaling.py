@@ -49,7 +49,7 @@ class VarianceScaling(ByFans):
       scale: above 0.
       mode: which fan: `"fan_in"`, `"fan_out"`, or `"fan_avg"`, the mean of the two.
       distribution: `"truncated_normal"`, also named `"normal"`; `"untruncated_normal"`; or `"uniform"`.
-      seed: at most 2^32 - 1. It gives the same values whatever the key; None draws from the key.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
 
     >>> from densefn._fans import fans_of
     >>> VarianceScaling(2.0, distribution="uniform").law(fans_of((150, 10)))

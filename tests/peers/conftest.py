@@ -1,4 +1,4 @@
-"""The peers' own code runs beside ours: Keras on its JAX backend, all with the promotion of ranks that they need."""
+"""Other libraries' code runs beside ours: Keras on its JAX backend, all with the rank promotion that they need."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The presets draw as the layers of the peers do by default, kernel and bias."""
+"""Presets draw kernel and bias as the layers of other libraries do by default."""
 
 import equinox
 import flax.linen
