@@ -127,7 +127,7 @@ def test_a_model_has_a_part_for_each_layer_and_totals_of_all():
     assert found.output_shape == (None, 2)
 
 
-def test_a_layer_of_one_s_own_is_explained_by_its_parameters():
+def test_a_user_defined_layer_is_explained_by_its_parameters():
     class Scale(Layer):
         def declare(self, input_shape=None):
             return {"scale": densefn.param.Param((3,), "float32", initializers.Ones())}
@@ -163,7 +163,7 @@ class TestParts:
             part = explain(Dense(3, activity_regularizer="l2"), shape).parts[0]
             assert part.activity == f"(0.01 * sum(y^2)) / {batch}"
 
-    def test_an_axis_of_one_s_own_is_said_and_has_no_example(self):
+    def test_a_user_defined_axis_is_said_and_has_no_example(self):
         layer = Dense(4, activations.Activation("softmax", axis=1))
         part = explain(layer, (8, 5, 3)).parts[0]
         assert part.activation == "softmax(z) = exp(z) / (sum of exp(z) over axis 1)"
