@@ -1,4 +1,4 @@
-"""The diagram of a model: a box for each layer, in frames for the combinators around it."""
+"""The diagram of a model: a box for each layer, and a frame around the layers of each combinator."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ def draw(model: Summary) -> str:
 
 
 def _rows(rows: Sequence[Row], y: float) -> Iterator[tuple[str, float]]:
-    """The elements, each with the y coordinate below it."""
+    """The elements, each with the bottom of the drawing so far."""
     while rows:
         row, *rest = rows
         inside = next((number for number, each in enumerate(rest) if each.depth <= row.depth), len(rest))

@@ -11,7 +11,7 @@ from densefn.param import Param
 
 
 def shown(layer: Any) -> str:
-    """The table of a layer as HTML. A size that depends on the input is given as the axis's name, such as `in`.
+    """The table of a layer as HTML. A size that depends on the input is shown as the name of its axis, such as `in`.
 
     Args:
       layer: a `densefn.layer.Layer`.

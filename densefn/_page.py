@@ -1,6 +1,6 @@
 """The HTML frame and the styles that explanations and reports share.
 
-All styles apply inside `.densefn` only, so a notebook can show the same content without changes to its own cells.
+All styles apply inside `.densefn` only, so in a notebook they do not change other cells.
 """
 
 import html
@@ -73,7 +73,7 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """A table, which scrolls if it is too wide.
 
     Args:
-      head: the headings as plain text. They align as the cells of the first row do.
+      head: the headings as plain text. Each is aligned as the first cell below it.
       body: at least one row of cells, made by `cell` and `heading`.
     """
     columns = zip(head, body[0], strict=True)

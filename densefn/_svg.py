@@ -1,4 +1,4 @@
-"""The SVG elements of drawings. Their classes give the colors, which the page's styles define."""
+"""The SVG elements of drawings. An element's class gives its color, which `STYLE` sets."""
 
 import html
 from collections.abc import Iterable
@@ -50,17 +50,17 @@ def alone(drawn: str) -> str:
 
 
 def room(*lines: str) -> float:
-    """The width of the longest of some lines in pixels, at 7.6 for each letter of size 13."""
+    """The width in pixels of the longest line, at 7.6 for each letter of font size 13."""
     return 7.6 * max(map(len, lines))
 
 
 def box(x: float, y: float, width: float, height: float, name: str) -> str:
-    """A rectangle of a class."""
+    """A rectangle with a class."""
     return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5"/>'
 
 
 def text(x: float, y: float, words: str, name: str = "") -> str:
-    """Text that begins at a point; with the class `middle` or `end`, its middle or end is there."""
+    """Text that begins at a point. With the class `middle` or `end`, its middle or its end is at the point."""
     return f'<text class="{name}" x="{x:.1f}" y="{y:.1f}">{html.escape(words)}</text>'
 
 

@@ -1,9 +1,9 @@
 """`explain` describes a layer in words, numbers and pictures.
 
-`analysis` makes an explanation. It asks `layers` for a description of each layer in the model, which uses `formulas`,
-`density`, `cost` and `example`, and `machines` for rooflines. The result is plain data, `facts`. `document` arranges it
-in sections, which `text` and `page` render. The page uses `mathml` for formulas, and `picture`, `contraction`, `flow`
-and `roofline` for pictures.
+`analysis` makes an explanation. `layers` describes each layer of the model, with the help of `formulas`, `density`,
+`cost` and `example`. `machines` computes rooflines. The result is plain data, `facts`. `document` arranges it in
+sections, which `text` and `page` render. The page uses `mathml` for formulas, and `picture`, `contraction`, `flow` and
+`roofline` for pictures.
 """
 
 from typing import TYPE_CHECKING
@@ -22,16 +22,16 @@ def explain(layer: Layer, input_shape: InputShape, *, machine: "str | Machine | 
 
     Args:
       layer: a layer or a model, or a function of one array.
-      input_shape: such as `(32, 100)`, or `(None, 100)` for figures of one example.
-      machine: the machine of the roofline: `"a100"`, `"h100"`, `"tpu-v5e"`, FLOP/s and bytes/s such as
-        `"2e12,50e9"`, or a `densefn.explanation.machines.Machine`. None lists all with a name. Nothing is measured.
+      input_shape: the shape of the input, such as `(32, 100)`; `(None, 100)` gives the figures of one example.
+      machine: the machine of the roofline: a name (`"a100"`, `"h100"` or `"tpu-v5e"`), FLOP/s and bytes/s such as
+        `"2e12,50e9"`, or a `densefn.explanation.machines.Machine`. The default, None, takes all machines with a name.
 
     Returns:
-      An explanation that prints as text, is a page in a notebook, and has its facts as attributes.
+      An explanation. It prints as text, a notebook shows it as a page, and its attributes are the facts.
 
     Raises:
       ValueError: if the layer does not accept the shape, or an initializer or constraint does not fit a parameter.
-      TypeError: if it is not a layer.
+      TypeError: if `layer` is neither a layer nor a function.
 
     >>> from densefn import Dense
     >>> explain(Dense(10 * 10 * 256, use_bias=False), (32, 100)).cost.forward_flops
@@ -42,5 +42,5 @@ def explain(layer: Layer, input_shape: InputShape, *, machine: "str | Machine | 
 
     layer = as_layer(layer)
     shape = _arguments.input_shape(layer, input_shape)
-    layer.declare(shape)  # a layer that lacks the size of an axis says so
+    layer.declare(shape)  # raises if the layer needs an axis whose size is None
     return analyze(layer, shape, machine)

@@ -1,4 +1,4 @@
-"""The axes of an einsum: a line for each, through the arrays that have it."""
+"""The picture of an einsum: each axis is a line through the arrays that have it."""
 
 from densefn import _svg as svg
 from densefn.explanation.facts import Contraction

@@ -1,8 +1,8 @@
 """The cost of a layer: operations, bytes moved, and XLA's own counts.
 
-A multiplication is one operation, and so is an addition. XLA counts the operations of activations and penalties. Bytes
-assume two passes over memory: the product reads its operands and writes its result, and the epilogue (bias and
-activation) reads the result and writes it again.
+A multiplication is one operation, and so is an addition. For activations and penalties, the operations are XLA's
+count. Bytes assume two passes over memory. The product reads its operands and writes its result. The epilogue (bias and
+activation) reads that result and writes the output.
 """
 
 import re
@@ -26,7 +26,7 @@ class Cost:
 
     Attributes:
       forward_flops: operations of the forward pass.
-      backward_flops: operations of the backward pass, to the gradients of parameters and input.
+      backward_flops: operations of the backward pass, which computes the gradients of parameters and input.
       forward_bytes: bytes read and written by the forward pass.
       backward_bytes: bytes read and written by the backward pass.
     """
@@ -45,7 +45,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What XLA reports of a function that it compiled and optimized for this machine.
+    """XLA's report on a function that it compiled for this machine.
 
     The body of a loop, such as that of `Repeat`, is counted once.
 
@@ -74,7 +74,7 @@ def counted(function: Callable[..., Any], *arguments: Any) -> Cost:
 
 
 def there_and_back(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that maps a cotangent and the arguments to the result and the gradients of all arguments."""
+    """The function `(cotangent, *arguments) -> (result, gradients of all arguments)`."""
 
     def both(cotangent: Any, *arguments: Any) -> Any:
         result, pull = jax.vjp(function, *arguments)
@@ -122,7 +122,7 @@ def product_cost(layer: Dense | Einsum, shape: tuple[int, ...], y: tuple[int, ..
     moved = item * (x.size + params["kernel"].size) + wide * z.size
     bias = params["bias"].size if layer.use_bias else 0
     activated = activations.name_of(layer.activation) != "linear"
-    # Backward there are two products, for the kernel's gradient and the input's, each as large as the forward one.
+    # The backward pass has two products, one for each operand's gradient. Each is as large as the forward one.
     cost = Cost(flops, 2 * flops, moved, 2 * moved)
     if layer.use_bias:
         cost += Cost(z.size, z.size, 0, wide * (z.size + bias))

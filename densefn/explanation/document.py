@@ -1,4 +1,4 @@
-"""An explanation as sections of paragraphs, formulas, tables and pictures, which the writers render."""
+"""An explanation as sections of paragraphs, formulas, tables and pictures, which `text` and `page` render."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Formulas:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a header. The first column is text."""
+    """Rows of cells under a header. The first cell of a row is its heading."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -44,7 +44,7 @@ Block = str | Formulas | Table | Product | Contraction | Density | Flow | Exampl
 
 @dataclass(frozen=True)
 class Section:
-    """A title, which may be code, and its blocks."""
+    """A title and its blocks; `code` is whether the title is code."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -143,7 +143,7 @@ def _compiled(explanation: Facts) -> Table:
 def _roofline(explanation: Facts) -> Iterator[Block]:
     yield (
         "A pass takes at least FLOPs / (FLOP/s) and at least bytes / (bytes/s). The larger of the two bounds its time. "
-        "The machines' figures are their manufacturers', or yours. Nothing was measured."
+        "FLOP/s and bytes/s are the manufacturers' figures, or those that you gave. Nothing was measured."
     )
     yield Rooflines(explanation.rooflines, explanation.intensity)
     yield Table(

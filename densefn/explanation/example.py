@@ -12,9 +12,10 @@ from densefn.explanation.facts import Example
 
 
 def example(layer: Dense) -> Example | None:
-    """The numbers of a layer with the same activation, 3 inputs, 2 units and two rows of small whole numbers.
+    """Applies a small layer with the same activation to small whole numbers: 2 rows, 3 inputs and 2 units.
 
-    None for a user's function and for an activation over another axis, which may not accept such small arrays.
+    None for a user's function, and for an activation over an axis other than the last. They may not accept such small
+    arrays.
     """
     written = dict(layer.activation.arguments) if isinstance(layer.activation, activations.Activation) else {}
     if activations.name_of(layer.activation) is None or written.get("axis", -1) != -1:

@@ -61,7 +61,7 @@ class Product:
 
     @property
     def rows(self) -> int | None:
-        """The number of rows of x as one matrix; None for any number."""
+        """The number of rows of x reshaped to one matrix; None for any number."""
         lead = self.input_shape[:-1]
         return None if None in lead else math.prod(n or 0 for n in lead)
 
@@ -127,10 +127,10 @@ class Part:
     Attributes:
       path: its place in the parameters, such as `"1/0"`; empty for the model itself.
       layer: its repr.
-      times: how often `Repeat` repeats it.
+      times: how many times `Repeat` applies it.
       input_shape: the shape of its input; None for an axis of any size.
       output_shape: the shape of its output; None for an axis of any size.
-      output_bytes: the bytes of the outputs of all repetitions, with N = 1.
+      output_bytes: the bytes of its output, summed over the repetitions, with N = 1.
       equation: its equation, with shapes.
       parameters: its parameters.
       cost: the cost of all repetitions, with N = 1.
@@ -141,7 +141,7 @@ class Part:
       product: the product of a `Dense` with a plain kernel, else None.
       contraction: the axes of an `Einsum` with a plain kernel, else None.
       example: the example of a `Dense` whose activation has a name, else None.
-      operands: the dtype in which its product multiplies.
+      operands: the dtype of the operands of its product.
     """
 
     path: str
@@ -178,7 +178,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Facts:
-    """What an explanation says of a layer or a model.
+    """What an explanation says about a layer or a model.
 
     Attributes:
       layer: its repr.

@@ -1,4 +1,4 @@
-"""The flow of values and of gradients through a dense layer: down on the left, up on the right."""
+"""The picture of a dense layer's flow: values go down on the left, and gradients go up on the right."""
 
 from densefn import _svg as svg
 from densefn._arguments import dims

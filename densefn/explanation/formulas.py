@@ -14,7 +14,7 @@ ACTIVATIONS = {
     "celu": "z where z > 0, {alpha:g} * (exp(z / {alpha:g}) - 1) elsewhere",
     "elu": "z where z > 0, {alpha:g} * (exp(z) - 1) elsewhere",
     "exponential": "exp(z)",
-    "gelu": "z * Phi(z), with the standard normal distribution's Phi",
+    "gelu": "z * Phi(z), with the standard normal distribution function Phi",
     "glu": "a * sigmoid(b), where a and b are the halves of z along {over}",
     "hard_shrink": "z where |z| > {threshold:g}, 0 elsewhere",
     "hard_sigmoid": "min(max(z / 6 + 1/2, 0), 1)",
@@ -54,7 +54,7 @@ DERIVATIVES = {
     "softsign": "1 / (1 + |z|)^2",
     "tanh": "1 - tanh(z)^2",
 }
-"""Of activations with their default arguments."""
+"""The derivatives of activations with their default arguments."""
 _GENERAL_RELU = "{above} where z > {threshold:g}, {negative_slope:g} * (z - {threshold:g}) elsewhere"
 _TANH_GELU = "z / 2 * (1 + tanh(0.79788 * (z + 0.044715 * z^3)))"
 
@@ -97,7 +97,7 @@ def defined(given: AnyActivation | None) -> str | None:
 
 
 def is_elementwise(name: str) -> bool:
-    """Whether each entry of the output is known to depend on one entry of the input."""
+    """Whether each entry of the output is known to depend on one entry of the input only."""
     return name in ACTIVATIONS and "{over}" not in ACTIVATIONS[name]
 
 
@@ -115,7 +115,7 @@ def through(given: AnyActivation | None, shape: str) -> Iterator[str]:
 
 
 def applied(function: Any, w: str) -> str:
-    """The formula of a regularizer's penalty or a constraint's projection of `w`; of a function, its name.
+    """The formula of a penalty on `w`, or of a projection of `w`; for a user's function, a call of it.
 
     >>> from densefn.constraints import NonNeg
     >>> applied(NonNeg(), "kernel"), applied(abs, "kernel")

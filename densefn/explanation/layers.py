@@ -51,7 +51,7 @@ def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
 
 @singledispatch
 def own(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
-    """The part of a layer itself, without the layers inside it. XLA counts the cost of an unknown layer."""
+    """The part of a layer itself, without the layers inside it. The cost of an unknown layer is XLA's count."""
     if not layer.inner(shape):
         yield _counted(layer, shape, place, f"{type(layer).__name__}(x[{dims(shape)}])")
 
@@ -68,7 +68,7 @@ def _(layer: Residual, shape: Shape, place: Place) -> Iterator[Part]:
     remark = "f stands for the layers inside. The gradient of x is dL/dy plus the gradient through f."
     count = math.prod(sizes(shape))
     size = count * jnp.dtype(place.dtype).itemsize
-    # Forward, the sum reads two arrays and writes one. Backward, so does the sum of two gradients of x.
+    # Forward, the sum reads two arrays and writes one. Backward, the sum of the two gradients of x does the same.
     sum_ = _part(Function("linear"), shape, place, equation, Cost(count, count, 3 * size, 3 * size), remarks=(remark,))
     yield replace(sum_, layer="x + ...")
 
@@ -126,7 +126,7 @@ def _(layer: Einsum, shape: Shape, place: Place) -> Iterator[Part]:
     lead = dims(tuple(named[axis] for axis in equation.y))
     summed = "".join(axis for axis in equation.x if axis not in equation.kernel + equation.y)
     gradient = "".join(axis for axis in equation.x if axis not in summed)
-    repeated = f", the same along {summed}" if summed else ""
+    repeated = f", broadcast along {summed}" if summed else ""
     first = next((dims((named[axis],)) for axis in equation.y if axis not in equation.kernel), "1")
     product = f"einsum('{equation}', x[{dims(shape)}], kernel[{dims(kernel)}])"
     bias = f" + bias[{dims(declared['bias'].shape)}]" if layer.use_bias else ""
@@ -157,7 +157,7 @@ def _axis(letter: str, equation: Equation, size: int | None) -> Axis:
 
 
 def _formed(layer: Dense | Einsum, shape: Shape, place: Place, product: str) -> Part:
-    """The part of a layer whose kernel has a form, by the form's formula and XLA's counts."""
+    """The part of a layer whose kernel has a form. It has the form's formula, and its cost is XLA's count."""
     name, bias = formulas.name_of(layer.activation), " + bias" if layer.use_bias else ""
     expression = f"{product}{bias}" if name == "linear" else f"{name}({product}{bias})"
     formula = f"W = {forms.get(layer.kernel_form).formula}. W is never stored."
@@ -220,10 +220,10 @@ def _rows(shape: Shape) -> Iterator[str]:
     lead = shape[:-1]
     number = dims(lead).replace(", ", " * ")
     if len(lead) > 1:
-        yield f"The leading axes of x are kept. It is multiplied as one matrix of {number} rows."
+        yield f"The product takes x as one matrix of {number} rows. The output keeps the leading axes of x."
     yield f"The product sums over the last axis of x and the first of the kernel, both of length {shape[-1]}."
     if lead:
-        yield f"The kernel multiplies each row of x on its own, so none of the {number} examples affects another."
+        yield "Each row of x is multiplied by the kernel separately, so no row affects another."
 
 
 def _activity(layer: Dense | Einsum, batch: str) -> str | None:

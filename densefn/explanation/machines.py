@@ -36,7 +36,7 @@ class Machine:
         return self.peak(operands) / self.bandwidth
 
     def roofline(self, parts: Sequence[tuple[Cost, str]]) -> "Roofline":
-        """The bounds of a model here.
+        """The bounds of a model on this machine.
 
         Args:
           parts: the cost of each part, and the dtype of its operands.
@@ -73,7 +73,7 @@ class Roofline:
 
 
 # From the manufacturers' data sheets, without sparsity. By default, XLA multiplies float32 arrays as TensorFloat-32 on
-# these GPUs and as bfloat16 on TPUs, so `flops` is the peak of those.
+# these GPUs and as bfloat16 on TPUs, so `flops` is the peak for these formats.
 MACHINES = {
     "a100": Machine("NVIDIA A100 SXM 80 GB", 156e12, 2.039e12, 312e12),
     "h100": Machine("NVIDIA H100 SXM", 494.7e12, 3.35e12, 989.4e12),
@@ -85,7 +85,7 @@ def find(given: "str | Machine | None") -> tuple[Machine, ...]:
     """Finds the machines that an argument names.
 
     Args:
-      given: a machine; a name; FLOP/s and bytes/s such as `"2e12,50e9"`; or None for all that have a name.
+      given: a machine; a name; FLOP/s and bytes/s such as `"2e12,50e9"`; or None for all machines with a name.
 
     Raises:
       ValueError: for any other text.
@@ -106,6 +106,6 @@ def find(given: "str | Machine | None") -> tuple[Machine, ...]:
     except ValueError:
         names = ", ".join(MACHINES)
         raise ValueError(
-            f"expected a machine: one of {names}, or FLOP/s and bytes/s such as 2e12,50e9, got {given!r}"
+            f"expected a machine: one of {names}, or FLOP/s and bytes/s such as 2e12,50e9; got {given!r}"
         ) from None
     return (Machine("yours", flops, bandwidth),)

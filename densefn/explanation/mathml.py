@@ -56,7 +56,7 @@ def _marked(formula: str) -> str:
         (r"\|(\w+)\|", r"abs(\1)"),
         (r"(\w+)'\(", r"prime_\1("),
         (r"\bdL/d(\w+)", r"gradient_\1"),
-        # The first form is inside an expression; its parentheses are replaced by those of the call.
+        # The first pattern is a sum inside an expression. Its parentheses become those of the call.
         (r"\(sum of (.+?) over ((?:the |axis |its )[\w ]+)\)", r"total(\1, '\2')"),
         (r"\bsum of (.+?) over ((?:the |axis |its )[\w* ]+)", r"total(\1, '\2')"),
     ):

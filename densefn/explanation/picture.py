@@ -1,4 +1,4 @@
-"""The picture of a product: the boxes of x, kernel, bias and y, with their sides to scale."""
+"""The picture of a product: boxes for x, kernel, bias and y, with sides to scale."""
 
 from densefn import _svg as svg
 from densefn._arguments import dims
@@ -8,7 +8,7 @@ _SPAN, _THIN, _LINE, _SHIFT, _MOST_SHEETS = 300.0, 4.0, 18.0, 5.0, 4
 
 
 def draw(product: Product) -> str:
-    """Draws a product as SVG: the kernel above y and x to the left of y, so that shared axes have the same length.
+    """Draws a product as SVG. The kernel is above y and x is to the left of y, so that shared axes line up.
 
     Sides are to scale, but at least 4 pixels. An input of rank 3 or more is a stack of matrices, of which at most four
     are drawn.

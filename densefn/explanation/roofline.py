@@ -1,4 +1,4 @@
-"""The rooflines of machines, with a layer's place on them."""
+"""The picture of machines' rooflines, with a layer's place on them."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def draw(rooflines: Sequence[Roofline], intensity: float) -> str:
     floor = math.floor(min(math.log10(it.machine.bandwidth) for it in rooflines)) + low
 
     def at(x: float, y: float) -> tuple[float, float]:
-        """The point of two decimal logarithms: of FLOPs per byte, and of FLOP/s."""
+        """The point for the decimal logarithms of FLOPs per byte and of FLOP/s."""
         across, up = (x - low) / (high - low), (y - floor) / (top - floor)
         return _LEFT + across * (_RIGHT - _LEFT), _BOTTOM - up * (_BOTTOM - _TOP)
 
@@ -30,7 +30,7 @@ def draw(rooflines: Sequence[Roofline], intensity: float) -> str:
     for power in range(int(floor), int(top) + 1):
         _, y = at(low, power)
         elements += [svg.line(_LEFT, y, _RIGHT, y, "faint"), svg.text(4, y + 4, f"1e{power}", "tick")]
-    elements.append(svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 30, "FLOPs per byte, against FLOP/s", "tick middle"))
+    elements.append(svg.text((_LEFT + _RIGHT) / 2, _BOTTOM + 30, "FLOP/s against FLOPs per byte", "tick middle"))
     mark = math.log10(max(intensity, 10.0**low))
     elements.append(svg.line(at(mark, 0)[0], _TOP, at(mark, 0)[0], _BOTTOM))
     for number, (it, peak) in enumerate(zip(rooflines, peaks, strict=True)):

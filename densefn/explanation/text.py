@@ -11,7 +11,7 @@ from densefn.explanation.document import Block, Flow, Formulas, Rooflines, Table
 from densefn.explanation.facts import Contraction, Example, Facts, Product
 from densefn.summary import Summary
 
-# In characters: a line of prose, and a picture.
+# Sizes in characters: the width of a line of prose, then the width and the height of a picture.
 _LINE, _WIDTH, _HEIGHT = 100, 40, 8
 
 
@@ -49,7 +49,7 @@ def _(block: Formulas | Example | Product | Contraction | Summary) -> Iterator[s
 
 @_plain.register
 def _(block: Density | Flow | Rooflines) -> Iterator[str]:
-    del block  # a picture, whose numbers stand beside it
+    del block  # a picture; the blocks beside it have its numbers
     yield from ()
 
 
@@ -136,7 +136,7 @@ def _escaped(words: str) -> str:
 
 
 def draw(product: Product) -> Iterator[str]:
-    """Draws the boxes of a product in characters, to scale but for rounding; a side has at least one character."""
+    """Draws the boxes of a product in characters, to scale up to rounding. A side has at least one character."""
     n, inner, units = product.rows, product.inner, product.units
     x, y = dims(product.input_shape), dims((*product.input_shape[:-1], units))
     rows = n or 1

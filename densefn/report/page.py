@@ -144,7 +144,7 @@ def _histograms(runs: Sequence[Run], kind: str, what: str) -> list[Panel]:
 
 
 def _residuals(runs: Sequence[Run]) -> Iterator[Panel]:
-    """For each target, predicted against actual values of each run and a histogram of the differences."""
+    """For each target: a scatter of predicted against actual values for each run, then one histogram of differences."""
     told = {number: run.predictions for number, run in enumerate(runs) if run.predictions}
     for name in dict.fromkeys(name for each in told.values() for name in each.names):
         columns = {number: each.column(name) for number, each in told.items() if name in each.names}

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from densefn._page import COLORS, INK, LINE
 
-# Epochs and values, by the number of the run.
+# The epochs and the values of each run, by its number.
 Lines = Mapping[int, tuple[Sequence[float], Sequence[float]]]
 _DASHES = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 _STYLE: Any = {
@@ -48,9 +48,9 @@ class Panel:
     """A picture with a title.
 
     Attributes:
-      title: above the picture.
+      title: the text above the picture.
       alt: a description for screen readers.
-      draw: draws it into axes.
+      draw: draws the picture into axes.
     """
 
     title: str
@@ -62,14 +62,14 @@ def curves(title: str, lines: Lines, *, limits: tuple[float, float] | None = Non
     """Values against the epoch, with one line for each run.
 
     Args:
-      title: of the panel.
+      title: the title of the panel.
       lines: the epochs and the values of each run, by its number.
       limits: the range of a logarithmic axis of values; None for a linear axis.
     """
 
     def draw(axes: Axes) -> None:
         for number, (epochs, values) in lines.items():
-            # A single finite value has no line, so it is marked.
+            # A line needs two finite values. A single one is drawn as a marker.
             few = "o" if np.isfinite(values).sum() < 2 else ""
             axes.plot(epochs, values, color=color(number), linestyle=dashes(number), marker=few, linewidth=1.6)
         axes.set_xlabel("epoch")
@@ -85,7 +85,7 @@ def steps(title: str, lines: Mapping[int, Mapping[str, Sequence[float]]], xlabel
     """Histograms, with one outline for each run.
 
     Args:
-      title: of the panel.
+      title: the title of the panel.
       lines: the `edges` and `counts` of each run, by its number.
       xlabel: the label of the horizontal axis.
     """

@@ -27,7 +27,7 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Validation targets of a regression, and the predictions for them.
+    """The targets of a regression's validation rows, and the predictions for them.
 
     Attributes:
       names: the names of the targets.
@@ -40,7 +40,7 @@ class Predictions:
     predictions: np.ndarray
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Targets and predictions of one target, `[rows]` each."""
+        """The actual and the predicted values of one target, `[rows]` each."""
         index = self.names.index(name)
         return self.targets[:, index], self.predictions[:, index]
 
@@ -83,7 +83,7 @@ class Run:
 
 
 def read_all(folders: Sequence[Path]) -> list[Run]:
-    """Reads runs from their folders. Runs whose folders have the same name are named by their whole paths.
+    """Reads runs from their folders. A run's name is its folder's name, or the whole path if two have the same name.
 
     Raises:
       ReportError: if a folder is not a run, or is given twice.
@@ -105,7 +105,7 @@ def read(folder: Path, name: str) -> Run:
     """Reads one run folder.
 
     Raises:
-      ReportError: if config or metrics are missing, or if densefn did not write one of the files.
+      ReportError: if config or metrics are missing, or a file is not one that densefn wrote.
     """
     try:
         _, files = check(folder, names.CONFIG, names.METRICS, names.PREPARATION, optional=_OPTIONAL)
