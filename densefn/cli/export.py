@@ -9,7 +9,7 @@ from typing import Any
 from densefn.cli.console import add_output, fail, fail_without_package, write_file
 from densefn.export import FORMATS, CheckError, export
 
-_NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own
+_NAMES = {"safetensors": "exported"}  # model.safetensors is the run's own model
 
 
 def add(commands: Any) -> None:
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, or its model.safetensors")
     parser.add_argument("--format", choices=FORMATS, required=True)
-    add_output(parser, "default: beside RUN's model, with its name or exported.safetensors")
+    add_output(parser, "default: model.SUFFIX in the run's folder; for safetensors, exported.safetensors")
     parser.set_defaults(command=_run)
 
 

@@ -15,15 +15,15 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="predict new rows with a trained model",
-        description="Predict new rows with a trained model. The result is the table of the rows with the columns "
-        "'predicted <target>' and, for classes, 'probability <class>'. The rows need the columns of training, but no "
-        "target.",
+        description="Predict new rows with a trained model. The result is the table of INPUT with added columns: "
+        "'predicted <target>' and, for classes, 'probability <class>'. INPUT needs the feature columns of training, "
+        "but no target.",
         epilog="example: densefn predict runs/houses new.csv -o predicted.csv",
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument("rows", type=Path, metavar="INPUT", help="rows: .csv .tsv .txt .parquet .npz .npy or IDX")
-    help_output = f"write to a file ({' '.join(_FORMATS)}) instead of the terminal, which gets CSV"
+    help_output = f"write to a file: {' '.join(_FORMATS)} (default: CSV in the terminal)"
     add_output(parser, help_output, metavar="OUT", check=_table_name)
     parser.set_defaults(command=_run)
 

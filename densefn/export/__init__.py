@@ -1,7 +1,7 @@
 """Exports a trained model to a file that other libraries run: safetensors, StableHLO, Keras or ONNX.
 
-Each format is a module with two functions. `write` writes a model to a file, and `read` makes a function of rows from a
-file. `export` writes a file, reads it back and compares the outputs.
+Each format is a module with two functions. `write` writes a model to a file. `read` reads a file as a function of
+rows. `export` writes a file, reads it back and compares the outputs.
 """
 
 from densefn.export.formats import FORMATS as FORMATS

@@ -12,7 +12,7 @@ import numpy as np
 
 from densefn.export.model import Model
 
-# A program with a fixed batch size would fail for one of the two.
+# Two batch sizes, because a program with a fixed size runs for one of them only.
 _BATCHES = (1, 7)
 
 
@@ -92,7 +92,7 @@ class Export(NamedTuple):
 
     Attributes:
       content: the bytes of the file.
-      difference: the largest absolute difference of the outputs, in their units. The model is given rows of float64.
+      difference: the largest absolute difference of the outputs, in their units. The model is given float64 rows.
       largest: the largest absolute value of the outputs.
       rows: the number of rows that were compared.
     """
@@ -106,14 +106,14 @@ class Export(NamedTuple):
 def export(model: Model, name: str) -> Export:
     """Exports a model, reads the file back, and compares its outputs with the model's for eight random rows.
 
-    The tolerance is a number of roundings, each of relative size `eps` of a dtype:
+    The tolerance is a number of roundings. A rounding has the relative size `eps` of a dtype:
 
-    - 1024 of the outputs' dtype, for sums of thousands of terms in another order;
+    - 1024 of the outputs' dtype, because sums of thousands of terms may be taken in another order;
     - 16 of bfloat16 or float16, if a layer computes in one of them;
-    - 4 of each output, for its conversion to the units of the data;
-    - 4 of each input, in scales of its column: the model is given rows of float64, and a program rows of its own dtype.
+    - 4 of each input, in units of its column's scale: a program's rows are rounded to its dtype, the model's are not;
+    - 4 of each output, for its conversion to the units of the data.
 
-    All but the third are relative to the largest output of the layer, before that conversion.
+    The first three are relative to the largest output of the layer, and the last to the converted output.
 
     Args:
       model: the model.

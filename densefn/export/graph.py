@@ -2,7 +2,7 @@
 
 bfloat16 and float16 arrays become float32 tensors that hold only values of the narrow dtype. Operators compute in
 float32, and a Cast to the narrow dtype and back rounds their results, as XLA does on a CPU. So Cast is the only
-operator that a runtime needs for narrow dtypes.
+operator that a runtime must have for narrow dtypes.
 
 Source: https://onnx.ai/onnx/operators
 """
@@ -20,7 +20,7 @@ NARROW = {np.dtype(jnp.bfloat16): TensorProto.BFLOAT16, np.dtype(jnp.float16): T
 
 
 def element_type(dtype: Any) -> int:
-    """ONNX's number for the dtype of the tensor that represents an array of this dtype."""
+    """The number of the ONNX element type that represents a dtype."""
     dtype = np.dtype(dtype)
     return TensorProto.FLOAT if dtype in NARROW else helper.np_dtype_to_tensor_dtype(dtype)
 
@@ -29,13 +29,13 @@ class Graph:
     """Nodes and constants, in the order in which they are added. A tensor is identified by its name.
 
     Args:
-      free: the axis of the graph's input that has each free size, by the symbol of the size.
+      free: for the symbol of each free size, the axis of the graph's input that has this size.
       source: the name of the graph's input.
 
     Attributes:
       nodes: the nodes.
       constants: the constants.
-      thin: the tensors that have length 1 along axes of the array where it is longer. Operators broadcast them.
+      thin: the tensors with length 1 along an axis where JAX's array is longer. Operators broadcast them.
     """
 
     def __init__(self, free: dict[str, int], source: str):
@@ -81,7 +81,7 @@ class Graph:
             return self.integers([size])
         symbol = str(size)
         if symbol not in self._free:
-            raise ExportError(f"ONNX: expected axes whose sizes are numbers or those of the input, got {symbol}")
+            raise ExportError(f"ONNX: expected each size to be a number or a size of the input, got {symbol}")
         if symbol not in self._sizes:
             axis = self._free[symbol]
             self._sizes[symbol] = self.node("Shape", self._source, start=axis, end=axis + 1)

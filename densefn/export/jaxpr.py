@@ -1,7 +1,7 @@
-"""The parts of a traced program, which the export to ONNX translates one equation at a time.
+"""JAX's classes for the parts of a traced program, which the export to ONNX translates one equation at a time.
 
-They are not of JAX's public interface, and may change in any version: all of them need JAX 0.10, and work the same way
-in 0.12. `densefn._jax` has what the rest of the package needs.
+They are not part of JAX's stable interface, and any version may change them. They exist in JAX 0.10 and work the same
+way in 0.12. The other such names are in `densefn._jax`.
 """
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal

@@ -1,7 +1,8 @@
 """Exports to Keras: a `.keras` file with a functional model of Keras's own layers, which loads without densefn.
 
-Only what affects the outputs is exported. Regularizers, constraints and initializers are not. A layer of mixed
-precision gets Keras's policy of the same name, which also rounds the product before bias and activation.
+Only what affects the outputs is exported, so regularizers, constraints and initializers are not. A layer of mixed
+precision gets Keras's policy of the same name. Under that policy Keras also rounds the product before bias and
+activation.
 
 Source: `keras/src/models/functional.py` of Keras 3.15.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# Keras would choose TensorFlow by default, which may not be installed. JAX is.
+# Keras's default backend is TensorFlow, which may not be installed. JAX is installed.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import jax
@@ -89,7 +90,7 @@ def _applied(layer: Layer, params: Params, x: Any, path: tuple[str, ...], layers
             case Function():
                 return _activated(layer.function, x)
             case _:
-                raise TypeError("it has no such layer")
+                raise TypeError("Keras has no such layer")
         made = layers.setdefault(name, made)
         y = made(x)
         kernel = forms.get(layer.kernel_form).materialize(params, layer.kernel_axes)
@@ -139,15 +140,15 @@ def _common(layer: Dense | Einsum, name: str) -> dict[str, Any]:
     """The arguments that `Dense` and `EinsumDense` have in common."""
     policy = next((name for name, policy in precision.NAMES.items() if policy == layer.policy), None)
     if policy is None:
-        raise ValueError(f"expected a policy that has a name there, got {layer.policy!r}")
+        raise ValueError(f"expected a policy that has a name in Keras, got {layer.policy!r}")
     return {"name": name, "dtype": policy, "activation": layer.activation if _has(layer.activation) else None}
 
 
 def _has(activation: AnyActivation | None) -> bool:
     """Whether a Keras layer has this activation with the same values and the right output shape.
 
-    With glu, `keras.layers.Dense` reports `units` as the width of its output, which is half of that. Keras's sparsemax
-    has other values.
+    With glu, the output is half as wide as the `units` that `keras.layers.Dense` reports. Keras's sparsemax has other
+    values.
     """
     return activation is None or (isinstance(activation, str) and activation not in ("glu", "sparsemax"))
 
@@ -158,8 +159,8 @@ def _activated(activation: AnyActivation | None, x: Any) -> Any:
         return keras.layers.Activation(activation, dtype=x.dtype)(x)
     name = name_of(activation)
     if name is None:
-        raise TypeError("a function has no name there")
+        raise TypeError("a user's function has no name in Keras")
     if name == "sparsemax":
-        raise ValueError("its sparsemax is a different function, whose values do not sum to 1")
+        raise ValueError("Keras's sparsemax is a different function, whose values do not sum to 1")
     arguments = activation.arguments if isinstance(activation, Activation) else ()
     return keras.activations.get(name)(x, **dict(arguments))

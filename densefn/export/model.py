@@ -15,7 +15,7 @@ from densefn.layer import Layer, Shape, is_shape
 from densefn.param import name_of
 
 _LOST = 2**-10
-"""The largest spacing of a dtype's numbers around a column's mean, in standard deviations of the column."""
+"""The largest spacing of a dtype's numbers at a column's mean that is accepted, in its standard deviations."""
 
 
 class ExportError(ValueError):
@@ -59,7 +59,7 @@ class Affine:
             return np.where(is_held, limits.eps * np.abs(mean) / scale, np.inf)
 
     def check_spacing(self, dtype: DTypeLike, what: str) -> None:
-        """Checks that a dtype resolves each entry to a thousandth of its scale.
+        """Checks that the spacing of a dtype at each mean is at most a thousandth of the scale.
 
         Raises:
           ExportError: if it does not, with the name of the entry.
@@ -69,9 +69,9 @@ class Affine:
             worst = int(spacing.argmax())
             name, mean, scale = repr(self.names[worst]) if self.names else worst, self.mean[worst], self.scale[worst]
             raise ExportError(
-                f"{what} {name}: {np.dtype(dtype)}, the dtype of the file's input, cannot tell numbers apart with a "
-                f"mean of {mean:.6g} and a standard deviation of {scale:.3g}; subtract {mean:.3g} from them in the "
-                "data, or change their unit, and train again; --format safetensors keeps float64"
+                f"{what} {name}: {np.dtype(dtype)}, the dtype of the file's input, is too coarse for a mean of "
+                f"{mean:.6g} and a standard deviation of {scale:.3g}; subtract {mean:.3g} from it in the data, or "
+                "change its unit, and train again; --format safetensors keeps float64"
             )
 
 

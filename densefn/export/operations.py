@@ -73,7 +73,7 @@ def _log1p(graph: Graph, eqn: JaxprEqn, x: str) -> str:
 
 
 def _erfc(graph: Graph, eqn: JaxprEqn, x: str) -> str:
-    # ONNX has no erfc. Its relative error grows with x, but its absolute error stays a rounding of 1.
+    # ONNX has no erfc. The relative error of 1 - erf(x) grows with x. Its absolute error is at most a rounding of 1.
     return graph.node("Sub", _one(graph, eqn), graph.node("Erf", x))
 
 
@@ -139,7 +139,7 @@ def _broadcast_in_dim(graph: Graph, eqn: JaxprEqn, x: str, *_: str) -> str:
     sizes, kept = eqn.params["shape"], eqn.params["broadcast_dimensions"]
     new = [axis for axis in range(len(sizes)) if axis not in kept]
     x = graph.node("Unsqueeze", x, graph.integers(new)) if new else x
-    graph.thin.add(x)  # not expanded yet: most operators broadcast it, and need no copy of the wide array
+    graph.thin.add(x)  # not expanded yet: most operators broadcast it, so the wide array is not stored
     return x
 
 
@@ -175,7 +175,7 @@ def _slice(graph: Graph, eqn: JaxprEqn, x: str) -> str:
 def _gather(graph: Graph, eqn: JaxprEqn, x: str, start: str) -> str:
     """A gather of one window, to which JAX lowers `x[..., 0]` if a size is free."""
     dimensions, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
-    # The other modes define what an index out of bounds gives, where Slice does something else.
+    # The other modes define the result of an index out of bounds. Slice has another result.
     if array(eqn.invars[1]).ndim != 1 or eqn.params["mode"] != GatherScatterMode.PROMISE_IN_BOUNDS:
         raise ExportError("ONNX: expected an index of numbers, such as x[..., 0], got an index of arrays")
     axes = dimensions.start_index_map
@@ -200,7 +200,7 @@ def _sort(graph: Graph, eqn: JaxprEqn, *xs: str) -> str:
         raise ExportError("ONNX: expected a sort of one array, got a sort of several arrays by the first")
     axis = eqn.params["dimension"]
     size = graph.shape([array(eqn.outvars[0]).shape[axis]])
-    # ONNX has no operator for a sort: the n smallest of n entries, in order, are the sorted array.
+    # ONNX has no operator for a sort. TopK gives the n smallest of n entries in order, which is the sorted array.
     return graph.several(2, "TopK", xs[0], size, axis=axis, largest=0, sorted=1)[0]
 
 
@@ -213,7 +213,7 @@ def _iota(graph: Graph, eqn: JaxprEqn, *_: str) -> str:
 
 
 def _dot_general(graph: Graph, eqn: JaxprEqn, x: str, w: str) -> str:
-    """A MatMul if x's last axis meets the first of a matrix, else an Einsum with a letter for each axis."""
+    """A MatMul if x's last axis is contracted with a matrix's first, else an Einsum with a letter for each axis."""
     (x_sum, w_sum), (x_batch, w_batch) = eqn.params["dimension_numbers"]
     x_rank, w_rank = (array(v).ndim for v in eqn.invars)
     if (tuple(x_sum), tuple(w_sum), tuple(x_batch), w_rank) == ((x_rank - 1,), (0,), (), 2):

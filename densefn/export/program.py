@@ -52,7 +52,7 @@ def run(graph: Graph, program: ClosedJaxpr, inputs: Sequence[str], wanted: Seque
 
 
 def _needed(jaxpr: Jaxpr, wanted: Sequence[bool]) -> Iterator[tuple[JaxprEqn, list[bool]]]:
-    """The equations on which the wanted outputs depend, each with a flag for each of its outputs that is needed."""
+    """The equations on which the wanted outputs depend. Each has one flag per output: whether it is needed."""
     needed = {v for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not isinstance(v, Literal)}
     kept = []
     for eqn in reversed(jaxpr.eqns):
@@ -94,8 +94,9 @@ def _closed(program: ClosedJaxpr | Jaxpr) -> ClosedJaxpr:
 def _scanned(graph: Graph, eqn: JaxprEqn, xs: list[str], used: list[bool]) -> Sequence[str]:
     """Unrolls a scan. Returns its last carry.
 
-    The inputs of a scan are constants, the first carry, and arrays of which each step takes a slice. Its outputs are
-    the last carry, and arrays of which each step gives a slice. Outside the body, sliced arrays have one more axis.
+    The inputs of a scan are constants, the first carry, and stacked arrays, from which each step reads one slice. Its
+    outputs are the last carry, and stacked arrays, to which each step writes one slice. A stacked array has one more
+    axis than its slice in the body.
     """
     body, length = _closed(eqn.params["jaxpr"]), eqn.params["length"]
     sliced = sum(_axes(v) > _axes(w) for v, w in zip(eqn.invars, body.jaxpr.invars, strict=True))

@@ -2,7 +2,7 @@
 
 The metadata describes the layer, which is `densefn.from_dict(json.loads(metadata["layer"]))`. The file holds no
 program. The float64 tensors `inputs/mean`, `inputs/scale`, `outputs/mean` and `outputs/scale` hold means and scales.
-`densefn.load` reads a file without them.
+`densefn.load` reads files that have none of these four.
 """
 
 from collections.abc import Callable

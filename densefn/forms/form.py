@@ -1,7 +1,8 @@
 """The protocol of a form, and the plain one: the kernel is stored as it is.
 
-A layer asks its form for the kernel's leaves, for the product with an input, and for the kernel that the leaves amount
-to. A form of your own is a subclass of `Form` in one file. `register` gives it a name in configs and saved models::
+A form declares the arrays that are stored for a kernel, which are its leaves. From them it computes the product with
+an input, and the kernel itself. A form of your own is a subclass of `Form` in one file. `register` gives it a name in
+configs and saved models::
 
     from densefn.forms import Form, product, register
 
@@ -35,7 +36,7 @@ from densefn.param import Param
 
 
 class KernelAxes(NamedTuple):
-    """The kind of each axis of a kernel: input, expert or, if it is neither, unit.
+    """The kinds of a kernel's axes: inputs, experts, and all others, which are units.
 
     Attributes:
       inputs: the axes that are summed over.
@@ -61,7 +62,7 @@ class Form(Value):
 
     @property
     def formula(self) -> str:
-        """The kernel that the leaves amount to, as an explanation writes it."""
+        """The kernel as a formula of the leaves, for explanations."""
         return "kernel"
 
     @abstractmethod
@@ -81,10 +82,10 @@ class Form(Value):
         """The product of an input and the kernel.
 
         Args:
-          params: the layer's parameters, the declared leaves among them.
+          params: the layer's parameters, including the declared leaves.
           x: the input.
           axes: the axes of input and kernel that are summed over, and the batch axes.
-          compute_dtype: to which the operands are rounded.
+          compute_dtype: the dtype to which the operands are rounded.
 
         Returns:
           The product in float32 at least, with the axes of `densefn.forms.product`.
@@ -92,11 +93,11 @@ class Form(Value):
 
     @abstractmethod
     def materialize(self, params: Mapping[str, Array], axes: KernelAxes) -> Array:
-        """The kernel in plain form that the leaves stand for."""
+        """Computes the kernel in plain form from the leaves."""
 
     @abstractmethod
     def decompose(self, kernel: Array, axes: KernelAxes) -> dict[str, Array]:
-        """The leaves that a kernel in plain form determines. `convert` draws the others."""
+        """Computes the leaves that a kernel in plain form determines. `convert` draws the others."""
 
 
 class Plain(Form):
@@ -122,7 +123,7 @@ F = TypeVar("F", bound=type[Form])
 
 
 def register(form: F) -> F:
-    """Gives a form its name, `LowRank` and `low_rank`, in fields, tables and saved models.
+    """Makes a form known by name, such as `LowRank` or `low_rank`, in fields, configs and saved models.
 
     Raises:
       ValueError: if another form has the name.
@@ -136,7 +137,7 @@ def register(form: F) -> F:
     """
     for name in _checks.both_cases(form):
         known = NAMES.get(name, form)
-        # By name and not by identity, so that a module may be loaded again, as notebooks do.
+        # Classes are compared by name and not by identity, because notebooks load a module again.
         if (known.__module__, known.__qualname__) != (form.__module__, form.__qualname__):
             raise ValueError(f"expected a name that no other kernel form has, got {name!r}, which is {known!r}")
     NAMES.update(_checks.both_cases(form))

@@ -40,11 +40,11 @@ class LowRank(Form):
 
     Args:
       rank: the width of `a` and the height of `b`, at least 1.
-      alpha: `a @ b` is scaled by `alpha / rank`; None is `rank`, a scale of 1.
-      base: the form in which the frozen kernel is stored; None is plain.
+      alpha: the numerator of the scale `alpha / rank` of `a @ b`, above 0. The default, None, is `rank`: a scale of 1.
+      base: the form in which the frozen kernel is stored. The default, None, is the plain form.
 
     Raises:
-      ValueError: by the layer, for a kernel constraint: the sum would not meet it.
+      ValueError: if the layer has a kernel constraint, which the sum would not meet. The layer raises it.
 
     >>> import jax
     >>> from densefn import Dense
@@ -81,7 +81,7 @@ class LowRank(Form):
         experts, inputs, units = (tuple(kernel.shape[axis] for axis in group) for group in groups)
         of_experts, of_inputs, of_units = (tuple(kernel.axes[axis] for axis in group) for group in groups)
         fan_in, fan_out = (math.prod(n or 0 for n in sizes) for sizes in (inputs, units))
-        # Adapters of a narrow kernel are stored in float32: a narrow dtype rounds small steps of training away.
+        # Adapters of a narrow kernel are stored in float32, because a narrow dtype would round small updates to zero.
         adapter = replace(kernel, dtype=accumulator(kernel.dtype).name)
         # The kernel does not change, so a penalty on it would be a constant.
         base = get(self.base).declare(replace(kernel, regularizer=None), axes)

@@ -37,7 +37,8 @@ class Ntk(Form):
     form. With `"lecun_normal"` its entries have variance 1.
 
     A step of gradient descent changes `kernel / sqrt(in)` by `1 / in` times the step of a plain kernel. One learning
-    rate therefore suits wide and narrow layers. Regularizer and constraint see the stored kernel.
+    rate therefore suits wide and narrow layers. Regularizer and constraint apply to
+    the stored kernel.
 
     >>> import jax
     >>> from densefn import Dense

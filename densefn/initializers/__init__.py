@@ -1,7 +1,7 @@
 """Initializers with Keras's names, arguments and distributions.
 
-An initializer is called as JAX's are, `initializer(key, shape, dtype)`. So the functions of `jax.nn.initializers` are
-initializers too. A kernel is `[in, units]`, with `fan_in = in` and `fan_out = units`.
+An initializer is called as in JAX, `initializer(key, shape, dtype)`. The functions of `jax.nn.initializers` are
+accepted too. A kernel is `[in, units]`, with `fan_in = in` and `fan_out = units`.
 
 An initializer with a `seed` ignores the key and gives the values of Keras's JAX backend for that seed, bit for bit.
 Without a seed it draws from the key, and layers with equal initializers have different values.

@@ -40,7 +40,11 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """All `value`."""
+    """Every entry is `value`.
+
+    Args:
+      value: a number; 0 by default.
+    """
 
     value: _Finite = 0.0
 
@@ -52,7 +56,13 @@ class Constant(Initializer):
 
 
 class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, square or not, and zeros elsewhere; Keras loses the gain on saving."""
+    """`gain` on the diagonal of a matrix, square or not, and zeros elsewhere.
+
+    Difference from Keras: a saved initializer keeps its gain.
+
+    Args:
+      gain: a number; 1 by default.
+    """
 
     gain: _Finite = 1.0
 
@@ -69,9 +79,9 @@ class RandomNormal(Initializer):
     """N(mean, stddev^2).
 
     Args:
-      mean: a number.
-      stddev: at least 0.
-      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
+      mean: the mean; 0 by default.
+      stddev: the standard deviation, at least 0; 0.05 by default.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. The default, None, draws from the key.
 
     >>> RandomNormal(stddev=0.1)(jax.random.key(0), (3, 2)).shape
     (3, 2)
@@ -94,9 +104,9 @@ class TruncatedNormal(Initializer):
     """N(mean, stddev^2) truncated to two `stddev` on either side of the mean. Its standard deviation is 0.88 `stddev`.
 
     Args:
-      mean: a number.
-      stddev: at least 0.
-      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
+      mean: the mean; 0 by default.
+      stddev: the standard deviation before truncation, at least 0; 0.05 by default.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. The default, None, draws from the key.
 
     >>> bool(jnp.max(jnp.abs(TruncatedNormal()(jax.random.key(0), (100, 100)))) <= 0.1)
     True
@@ -120,9 +130,9 @@ class RandomUniform(Initializer):
     """U(minval, maxval).
 
     Args:
-      minval: the lower bound.
-      maxval: the upper bound, at least `minval`.
-      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
+      minval: the lower bound; -0.05 by default.
+      maxval: the upper bound, at least `minval`; 0.05 by default.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. The default, None, draws from the key.
 
     >>> bool(jnp.max(jnp.abs(RandomUniform()(jax.random.key(0), (100, 100)))) <= 0.05)
     True
@@ -148,12 +158,14 @@ class RandomUniform(Initializer):
 class Orthogonal(Initializer):
     """`gain` times a matrix with orthonormal columns, or with orthonormal rows if it has fewer rows than columns.
 
-    An array of higher rank is one matrix: its last axis has the columns, all others are the rows. It is computed in
-    float32 at least; Keras has none for bfloat16.
+    An array of higher rank is treated as one matrix: its last axis is the columns, and all others together are the
+    rows. The matrix is computed in float32 at least.
+
+    Difference from Keras: bfloat16 is supported.
 
     Args:
-      gain: a number.
-      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
+      gain: a number; 1 by default.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. The default, None, draws from the key.
 
     >>> q = Orthogonal()(jax.random.key(0), (4, 2))
     >>> jnp.abs(q.T @ q).round(4)
@@ -177,9 +189,9 @@ class Orthogonal(Initializer):
         return (self.gain * (q.T if rows < columns else q).reshape(shape)).astype(dtype)
 
     def formula(self, fans: Fans) -> str:
-        return f"{self.gain:g} times a random matrix with orthonormal columns, or rows where it has fewer of them"
+        return f"{self.gain:g} times a random matrix with orthonormal columns, or orthonormal rows if it has fewer rows"
 
 
 def _key(key: Array, seed: int | None) -> Array:
-    """The key that Keras's JAX backend makes of a seed; without a seed, the given key."""
+    """The key that Keras's JAX backend makes from a seed; without a seed, the given key."""
     return key if seed is None else jax.random.wrap_key_data(jnp.array([seed, 0], jnp.uint32), impl="threefry2x32")

@@ -24,7 +24,7 @@ class Initializer(Value):
         """Draws an array of this shape and dtype from the key, for these fans."""
 
     def formula(self, fans: Fans) -> str:
-        """The distribution for these fans, as an explanation writes it."""
+        """The distribution for these fans as a formula, for explanations."""
         del fans
         return f"drawn by {self!r}"
 

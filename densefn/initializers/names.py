@@ -53,7 +53,8 @@ def check(given: Any) -> Any:
     """The check of an initializer field."""
     if given is None:
         raise TypeError('expected an initializer, got None; write "zeros" for zeros (Keras draws random values here)')
-    # A name stands for its class with the defaults. That of Keras's Constant is 0, which nobody means by "constant".
+    # A name stands for its class with the defaults. The default of Keras's Constant is 0, which "constant" does not
+    # suggest.
     if isinstance(given, str) and given in ("constant", "Constant"):
         raise ValueError(
             f"the initializer {given!r} has no value; write initializers.Constant(0.5), or a table with name and value"
@@ -71,7 +72,7 @@ def get(initializer: AnyInitializer) -> Initializer:
       initializer: a name, an initializer, or a function of key, shape and dtype.
 
     Raises:
-      ValueError: for an unknown name; lists the nearest.
+      ValueError: for an unknown name. The message lists similar names.
 
     >>> import jax
     >>> get("glorot_uniform")

@@ -1,11 +1,6 @@
 """Initializers whose distribution depends on the fans of a kernel: variance scaling, and defaults of other libraries.
 
-Variance scaling draws with mean 0 and variance `scale / fan`:
-
-    uniform:           U(-limit, limit), limit = sqrt(3 scale / fan), as U(-a, a) has variance a^2 / 3
-    truncated normal:  N(0, sigma^2) truncated to [-2 sigma, 2 sigma], sigma = sqrt(scale / fan) / 0.8796
-
-Truncation leaves the standard deviation 0.8796 sigma.
+`VarianceScaling` has the equations, and `Scaled` is the base of its named cases.
 """
 
 import math
@@ -43,13 +38,18 @@ class ByFans(Initializer):
 
 
 class VarianceScaling(ByFans):
-    """Draws with variance `scale / fan`, by the equations above.
+    """Draws with mean 0 and variance `scale / fan`.
+
+    - `"uniform"`: U(-limit, limit) with limit = sqrt(3 scale / fan), as U(-a, a) has variance a^2 / 3.
+    - `"truncated_normal"`: N(0, sigma^2) truncated to [-2 sigma, 2 sigma] with sigma = sqrt(scale / fan) / 0.8796, as
+      truncation reduces the standard deviation to 0.8796 sigma.
+    - `"untruncated_normal"`: N(0, scale / fan).
 
     Args:
-      scale: above 0.
-      mode: which fan: `"fan_in"`, `"fan_out"`, or `"fan_avg"`, the mean of the two.
-      distribution: `"truncated_normal"`, also named `"normal"`; `"untruncated_normal"`; or `"uniform"`.
-      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. None draws from the key.
+      scale: a number above 0; 1 by default.
+      mode: the fan: `"fan_in"` (the default), `"fan_out"`, or `"fan_avg"`, the mean of the two.
+      distribution: `"truncated_normal"` (the default), also named `"normal"`; `"untruncated_normal"`; or `"uniform"`.
+      seed: from 0 to 2^32 - 1. The values depend on it instead of the key. The default, None, draws from the key.
 
     >>> from densefn._fans import fans_of
     >>> VarianceScaling(2.0, distribution="uniform").law(fans_of((150, 10)))
@@ -68,7 +68,7 @@ class VarianceScaling(ByFans):
 
     def law(self, fans: Fans) -> Law:
         fan = {"fan_in": fans.fan_in, "fan_out": fans.fan_out, "fan_avg": (fans.fan_in + fans.fan_out) / 2}[self.mode]
-        variance = self.scale / max(1.0, fan)  # as in Keras; a kernel without inputs is no division by zero
+        variance = self.scale / max(1.0, fan)  # as in Keras: no division by zero for a kernel without inputs
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
             return RandomUniform(-limit, limit, self.seed)
@@ -120,7 +120,7 @@ class HeUniform(Scaled):
 
 
 class HeNormal(Scaled):
-    """A truncated normal with standard deviation sqrt(2 / fan_in): for relu."""
+    """A truncated normal with standard deviation sqrt(2 / fan_in). It suits relu."""
 
     scaling = (2.0, "fan_in", "truncated_normal")
 
@@ -143,7 +143,7 @@ class UniformFanIn(ByFans):
 class TruncatedFanIn(ByFans):
     """N(0, sigma^2) truncated at two sigma, with sigma = 1 / sqrt(fan_in): the default of Haiku's Linear for kernels.
 
-    The standard deviation that is left is 0.88 sigma; `LecunNormal` makes up for it.
+    Truncation reduces the standard deviation to 0.88 sigma. `LecunNormal` corrects for that.
 
     Source: `haiku/_src/basic.py` of Haiku 0.0.17.
     """
