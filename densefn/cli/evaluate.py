@@ -20,7 +20,13 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
-    parser.add_argument("rows", type=Path, nargs="?", metavar="INPUT", help="a file of rows with targets")
+    parser.add_argument(
+        "rows",
+        type=Path,
+        nargs="?",
+        metavar="INPUT",
+        help="a file of rows with targets (default: the rows that the run held out)",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     add_output(parser)
     parser.set_defaults(command=_run)

@@ -54,8 +54,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return status
     columns = f" of {textwrap.shorten(', '.join(preparation.features), 80)}" if preparation else ""
     print(f"{path}: x {model.dtype} [{', '.join(map(str, model.axes))}]{columns}")
-    differ = f"differ by {exported.difference:.2g} at most"
-    print(f"read back and run for {exported.rows} rows: its outputs, of up to {exported.largest:.2g}, {differ}\n")
+    differences = f"differences of at most {exported.difference:.2g}"
+    print(f"read back and run for {exported.rows} rows: outputs of up to {exported.largest:.2g}, {differences}\n")
     print(usage.replace('"FILE"', json.dumps(str(path), ensure_ascii=False)), end="")
     return 0
 

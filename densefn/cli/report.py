@@ -18,7 +18,9 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
-    add_output(parser, "the page (default: report.html, in the folder of a single run, else in the current folder)")
+    add_output(
+        parser, "the page (default: report.html in the folder of the run, or for several runs in the current folder)"
+    )
     parser.set_defaults(command=_run)
 
 

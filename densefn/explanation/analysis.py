@@ -26,6 +26,7 @@ class Explanation(Facts):
         return fragment(self)
 
 
+# The most entries of an array. More of them, 4 TiB in float32, fit the memory of no accelerator.
 _MOST = 2**40
 
 

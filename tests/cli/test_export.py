@@ -76,7 +76,7 @@ def test_the_python_that_is_printed_runs_the_file_without_densefn(name, run, tmp
     assert main(["export", str(run), "--format", name]) == 0
     out = capsys.readouterr().out
     assert f"{run / f'model.{name}'}: x float32 [batch, 10] of age, sex, bmi, bp" in out
-    assert "run for 8 rows: its outputs, of up to " in out
+    assert "run for 8 rows: outputs of up to " in out
     x = diabetes(run, 11)
     np.save(tmp_path / "x.npy", x)
     printed = out.partition("\n\n")[2]
