@@ -39,18 +39,18 @@ def analyze(layer: Layer, shape: Shape, machine: str | Machine | None) -> Explan
     trainable, frozen = map(jax.tree.leaves, partition(layer, params))
     size, changed = map(_bytes, (trainable + frozen, trainable))
     return Explanation(
-        repr(layer),
-        shape,
-        layer.output_shape(shape),
-        sum(leaf.size for leaf in trainable + frozen),
-        sum(leaf.size for leaf in frozen),
-        found,
-        sum((part.cost for part in found), Cost()),
-        Memory(size, changed, 2 * changed, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
-        compiled(layer.forward, params, x),
-        compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
-        summary(layer, shape),
-        tuple(machine.roofline([(part.cost, part.operands) for part in found]) for machine in machines),
+        layer=repr(layer),
+        input_shape=shape,
+        output_shape=layer.output_shape(shape),
+        count=sum(leaf.size for leaf in trainable + frozen),
+        frozen=sum(leaf.size for leaf in frozen),
+        parts=found,
+        cost=sum((part.cost for part in found), Cost()),
+        memory=Memory(size, changed, 2 * changed, x.size * x.dtype.itemsize + sum(part.output_bytes for part in found)),
+        forward=compiled(layer.forward, params, x),
+        training=compiled(there_and_back(layer.forward), *with_cotangent(layer.forward, params, x)),
+        model=summary(layer, shape),
+        rooflines=tuple(machine.roofline([(part.cost, part.operands) for part in found]) for machine in machines),
     )
 
 

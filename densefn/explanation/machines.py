@@ -28,8 +28,8 @@ class Machine:
 
     def peak(self, operands: str) -> float:
         """The peak for operands of a dtype, in operations per second."""
-        narrow = operands in ("bfloat16", "float16") and self.narrow_flops is not None
-        return self.narrow_flops if narrow and self.narrow_flops else self.flops
+        is_narrow = operands in ("bfloat16", "float16")
+        return (self.narrow_flops if is_narrow else None) or self.flops
 
     def ridge(self, operands: str) -> float:
         """The FLOPs per byte above which compute is the bound."""
@@ -41,16 +41,14 @@ class Machine:
         Args:
           parts: the cost of each part, and the dtype of its operands.
         """
-        forward = back = busy = moving = most = 0.0
-        ridge = self.ridge("float32")
-        for cost, operands in parts:
-            peak = self.peak(operands)
-            busy, moving = busy + cost.forward_flops / peak, moving + cost.forward_bytes / self.bandwidth
-            forward += max(cost.forward_flops / peak, cost.forward_bytes / self.bandwidth)
-            back += max(cost.backward_flops / peak, cost.backward_bytes / self.bandwidth)
-            if cost.forward_flops > most:
-                most, ridge = cost.forward_flops, self.ridge(operands)
-        return Roofline(self, ridge, "compute" if busy > moving else "memory", forward, forward + back)
+        costs = [(cost, self.peak(operands)) for cost, operands in parts]
+        computing = [cost.forward_flops / peak for cost, peak in costs]
+        moving = [cost.forward_bytes / self.bandwidth for cost, _ in costs]
+        forward = sum(map(max, computing, moving))
+        backward = sum(max(cost.backward_flops / peak, cost.backward_bytes / self.bandwidth) for cost, peak in costs)
+        _, largest = max(parts, key=lambda part: part[0].forward_flops, default=(None, "float32"))
+        bound = "compute" if sum(computing) > sum(moving) else "memory"
+        return Roofline(self, self.ridge(largest), bound, forward, forward + backward)
 
 
 @dataclass(frozen=True)
