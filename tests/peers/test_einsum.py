@@ -23,14 +23,21 @@ CASES = [
 ]
 
 
+def drawn(layer, shape):
+    """An input and parameters for it, all of a normal distribution."""
+    rng = np.random.default_rng(0)
+    normal = lambda like: rng.normal(size=like.shape).astype(np.float32)
+    made = jax.eval_shape(lambda key: layer.init(key, shape), jax.random.key(0))
+    return rng.normal(size=shape).astype(np.float32), jax.tree.map(normal, made)
+
+
 @pytest.mark.parametrize(("equation", "units", "output", "bias", "shape"), CASES, ids=str)
 def test_values_penalties_and_gradients_are_keras_s(equation, units, output, bias, shape):
     options = {"kernel_regularizer": "l2", "activity_regularizer": "L1"}
     theirs = kl.EinsumDense(equation, output, "tanh", bias_axes=bias, **options)
     theirs.build(shape)
     ours = Einsum(equation, units, "tanh", use_bias=bias is not None, bias_axes=bias, **options)
-    key, x = jax.random.key(0), jax.random.normal(jax.random.key(1), shape)
-    params = {name: jax.random.normal(key, w.shape) for name, w in ours.init(key, shape).items()}
+    x, params = drawn(ours, shape)
     weights = dict(zip(("kernel", "bias"), theirs.trainable_variables, strict=False))
     assert params.keys() == weights.keys()
 
@@ -39,15 +46,17 @@ def test_values_penalties_and_gradients_are_keras_s(equation, units, output, bia
         with keras.StatelessScope(mapping, collect_losses=True):
             return theirs(x), sum(theirs.losses)
 
-    def objective(forward, params, x):
-        y, penalty = forward(params, x)
-        return jnp.sum(jnp.square(y)) + penalty
+    @jax.jit
+    def both(params, x):
+        def objective(params, x, forward):
+            y, penalty = forward(params, x)
+            return jnp.sum(jnp.square(y)) + penalty, (y, penalty)
+
+        return [jax.grad(objective, argnums=(0, 1), has_aux=True)(params, x, f) for f in (ours.forward, keras_s)]
 
     # Sums of a few dozen products in float32, in another order.
     equal = lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-6)
-    jax.tree.map(equal, tuple(ours.forward(params, x)), keras_s(params, x))
-    gradient = jax.grad(objective, argnums=(1, 2))
-    jax.tree.map(equal, gradient(ours.forward, params, x), gradient(keras_s, params, x))
+    jax.tree.map(equal, *both(params, x))
 
 
 @pytest.mark.parametrize(("equation", "units", "output", "bias", "shape"), CASES, ids=str)
@@ -57,8 +66,7 @@ def test_a_config_makes_the_layer_here_and_there(equation, units, output, bias, 
     theirs.build(shape)
     ours = Einsum.from_keras_config(kl.serialize(theirs))
     assert ours.units == units
-    x = jax.random.normal(jax.random.key(1), shape)
-    params = ours.init(jax.random.key(0), shape)
+    x, params = drawn(ours, shape)
     layers = [theirs]
     if equation == "bei,eio->beo":
         with pytest.raises(ValueError, match="Keras needs the size of axis 'e'"):
@@ -67,11 +75,17 @@ def test_a_config_makes_the_layer_here_and_there(equation, units, output, bias, 
         layers.append(kl.EinsumDense.from_config(ours.to_keras_config()))
         layers[1].build(shape)
         assert Einsum.from_keras_config(layers[1].get_config()) == ours
-    for layer in layers:
-        layer.set_weights(
-            [params[name].reshape(w.shape) for name, w in zip(("kernel", "bias"), layer.weights, strict=False)]
-        )
-        np.testing.assert_allclose(ours.apply(params, x), layer(x), rtol=2e-6, atol=2e-6)
+
+    @jax.jit
+    def outputs(params, x):
+        order = [params[name] for name in ("kernel", "bias") if name in params]
+        reshaped = [[a.reshape(w.shape) for a, w in zip(order, layer.weights, strict=True)] for layer in layers]
+        theirs = [layer.stateless_call(weights, [], x)[0] for layer, weights in zip(layers, reshaped, strict=True)]
+        return ours.apply(params, x), theirs
+
+    value, others = outputs(params, x)
+    for other in others:
+        np.testing.assert_allclose(value, other, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize(

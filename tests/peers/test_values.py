@@ -108,41 +108,44 @@ def test_every_name_of_keras_is_the_class_that_it_is_there_with_its_defaults(roo
 
 
 @pytest.mark.parametrize("regularizer", REGULARIZERS, ids=str)
-@pytest.mark.parametrize("shape", [*SHAPES[:2], SHAPES[3]], ids=str)
-def test_penalties_and_their_gradients_are_keras_s(regularizer, shape):
-    theirs, w = keras_s(regularizer), drawn(shape)
-    # Sums of at most 35 terms in float32.
-    np.testing.assert_allclose(regularizer(w), theirs(w), rtol=1e-6)
-    gradient = jax.grad(lambda w: jnp.asarray(theirs(w)))(w)
-    finite = np.isfinite(gradient)  # Keras has NaN where the norm of a row of zeros is differentiated
-    assert finite.any()
-    np.testing.assert_allclose(jax.grad(regularizer)(w)[finite], gradient[finite], rtol=2e-6, atol=1e-7)
+def test_penalties_and_their_gradients_are_keras_s(regularizer):
+    theirs = keras_s(regularizer)
+    both = lambda w: [jax.value_and_grad(f)(w) for f in (regularizer, lambda w: jnp.asarray(theirs(w)))]
+    matrices = [drawn(shape) for shape in (*SHAPES[:2], SHAPES[3])]
+    for pair in jax.jit(lambda matrices: [both(w) for w in matrices])(matrices):
+        (our_penalty, our_gradient), (penalty, gradient) = jax.tree.map(np.asarray, pair)
+        # Sums of at most 35 terms in float32.
+        np.testing.assert_allclose(our_penalty, penalty, rtol=1e-6)
+        finite = np.isfinite(gradient)  # Keras has NaN where the norm of a row of zeros is differentiated
+        assert finite.any()
+        np.testing.assert_allclose(our_gradient[finite], gradient[finite], rtol=2e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
-def test_the_penalty_of_columns_is_keras_s(shape):
+def test_the_penalty_of_columns_is_keras_s():
     regularizer = OrthogonalRegularizer(0.3, "columns")
-    w = drawn(shape)
-    np.testing.assert_allclose(regularizer(w), keras_s(regularizer)(w), rtol=1e-6)
+    both = jax.jit(lambda matrices: [(regularizer(w), keras_s(regularizer)(w)) for w in matrices])
+    for ours, theirs in both([drawn(shape) for shape in SHAPES[:2]]):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_projections_are_keras_s(constraint, shape):
-    w = drawn(shape)
-    np.testing.assert_allclose(constraint(w), keras_s(constraint)(w), rtol=1e-6, atol=1e-7)
+def test_projections_are_keras_s(constraint):
+    theirs, matrices = keras_s(constraint), [drawn(shape) for shape in SHAPES]
+    for ours, other in jax.jit(lambda matrices: [(constraint(w), theirs(w)) for w in matrices])(matrices):
+        np.testing.assert_allclose(ours, other, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("constraint", [MaxNorm(), MinMaxNorm(0.5, 0.8), NonNeg(), UnitNorm()], ids=str)
 def test_projections_of_a_bias_are_keras_s(constraint):
-    w = drawn((6,))
-    np.testing.assert_allclose(constraint(w), keras_s(constraint)(w), rtol=1e-6, atol=1e-7)
+    ours, theirs = jax.jit(lambda w: (constraint(w), keras_s(constraint)(w)))(drawn((6,)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("initializer", FIXED, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_values_that_are_not_drawn_are_keras_s(initializer, shape, key):
-    np.testing.assert_array_equal(initializer(key, shape), keras_s(initializer)(shape))
+def test_values_that_are_not_drawn_are_keras_s(initializer, key):
+    both = jax.jit(lambda key: [(initializer(key, shape), keras_s(initializer)(shape)) for shape in SHAPES])
+    for ours, theirs in both(key):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("initializer", [*RANDOM, Orthogonal(), Orthogonal(2.0)], ids=str)
