@@ -77,7 +77,7 @@ def test_the_output_shape_of_glu_is_that_of_its_output(key):
 @pytest.mark.parametrize("mode", ["rows", "columns"])
 def test_a_matrix_of_one_row_is_orthogonal(mode):
     one = jnp.ones((1, 3)) if mode == "rows" else jnp.ones((3, 1))
-    regularizer = OrthogonalRegularizer(1.0, mode)
+    regularizer = jax.jit(OrthogonalRegularizer(1.0, mode))
     assert regularizer(one) == 0
     np.testing.assert_array_equal(jax.grad(regularizer)(one), np.zeros_like(one))
 
@@ -124,7 +124,7 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
         tau = (low + high) / 2
         above = np.maximum(x - tau, 0).sum(axis=1, keepdims=True) > 1
         low, high = np.where(above, tau, low), np.where(above, high, tau)
-    y = sparsemax(jnp.asarray(x, jnp.float32))
+    y = jax.jit(sparsemax)(x.astype(np.float32))
     np.testing.assert_allclose(y, np.maximum(x - low, 0), atol=1e-6)  # a few float32 roundings of order one
     assert (np.count_nonzero(y, axis=1) > 1).any()
 
@@ -139,9 +139,9 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
         (Dense, "inputs of rank 1 are accepted"),
         (Dense, "`densefn.projection`, with any optimizer"),
         (L1L2, '`"l1l2"` and `"l1_l2"` stand for `L1L2(0.01, 0.01)`'),
-        (Identity, "Keras loses the gain"),
+        (Identity, "a saved initializer keeps its gain"),
         (OrthogonalRegularizer, "(Keras gives NaN)"),
-        (Orthogonal, "Keras has none for bfloat16"),
+        (Orthogonal, "Difference from Keras: bfloat16 is supported"),
         (densefn.regularizers, "Keras sums a bfloat16 array in bfloat16"),
         (densefn.activations.threshold, "use `Activation`"),
         (Activation, 'Activation("threshold", threshold=1.0'),
