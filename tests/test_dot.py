@@ -23,12 +23,12 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def drawn(*shape, seed=0):
-    return jax.random.normal(jax.random.key(seed), shape)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
 def rounded(x, dtype):
     """The values that an array has in a narrow dtype, in float64."""
-    return np.asarray(jnp.asarray(x).astype(dtype), np.float64)
+    return np.asarray(x).astype(jnp.dtype(dtype)).astype(np.float64)
 
 
 @pytest.mark.parametrize("dtype", NARROW)
@@ -71,12 +71,18 @@ AXES = [
 @pytest.mark.parametrize(("axes", "x", "w", "equation"), AXES, ids=lambda it: it if isinstance(it, str) else "")
 def test_value_and_both_gradients_are_numpy_s_over_any_axes(axes, x, w, equation):
     x, w = drawn(*x), drawn(*w, seed=1)
-    y, pull = jax.vjp(partial(product, axes=axes, compute_dtype="bfloat16"), x, w)
-    g = jnp.cos(y)
+
+    @jax.jit
+    def computed(x, w):
+        y, pull = jax.vjp(partial(product, axes=axes, compute_dtype="bfloat16"), x, w)
+        g = jnp.cos(y)
+        return y, g, pull(g), einsum(equation, x, w, "bfloat16")
+
+    y, g, (of_x, of_w), same = computed(x, w)
     x64, w64, g64 = (rounded(a, "bfloat16") for a in (x, w, g))
     np.testing.assert_allclose(y, np.einsum(equation, x64, w64), **CLOSE)
-    np.testing.assert_allclose(einsum(equation, x, w, "bfloat16"), y, **CLOSE)
-    (of_x, of_w), (letters, result) = pull(g), equation.split("->")
+    np.testing.assert_allclose(same, y, **CLOSE)
+    letters, result = equation.split("->")
     x_letters, w_letters = letters.split(",")
     np.testing.assert_allclose(of_x, np.einsum(f"{result},{w_letters}->{x_letters}", g64, w64), **CLOSE)
     np.testing.assert_allclose(of_w, np.einsum(f"{result},{x_letters}->{w_letters}", g64, x64), **CLOSE)
@@ -95,21 +101,24 @@ def test_an_axis_of_x_alone_is_summed_in_float64_where_products_are():
         np.testing.assert_array_equal(einsum("bi,o->bo", x, jnp.ones(2, "float32"), "float64"), [[1.0, 1.0]])
 
 
+def value_and_gradients(x, w):
+    y, pull = jax.vjp(lambda x, w: dot(x, w, "bfloat16"), x, w)
+    return y, pull(jnp.sin(y))
+
+
+ONE = jax.jit(value_and_gradients)
+
+
 @pytest.mark.parametrize("x_axis", [None, 0, 1, 2, -1])
 @pytest.mark.parametrize("w_axis", [None, 0, 1, 2])
 def test_vmap_over_any_axis_of_either_operand_is_a_loop(x_axis, w_axis):
     if x_axis is w_axis is None:
         return
-    x = drawn(5, 4) if x_axis is None else jnp.moveaxis(drawn(6, 5, 4), 0, x_axis)
-    w = drawn(4, 3, seed=1) if w_axis is None else jnp.moveaxis(drawn(6, 4, 3, seed=1), 0, w_axis)
-    one = lambda i: (x if x_axis is None else jnp.take(x, i, x_axis), w if w_axis is None else jnp.take(w, i, w_axis))
-
-    def both(x, w):
-        y, pull = jax.vjp(lambda x, w: dot(x, w, "bfloat16"), x, w)
-        return y, pull(jnp.sin(y))
-
-    mapped = jax.vmap(both, in_axes=(x_axis, w_axis))(x, w)
-    looped = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(both(*one(i)) for i in range(6)))
+    x, w = np.asarray(drawn(6, 5, 4)), np.asarray(drawn(6, 4, 3, seed=1))
+    x, w = (a[0] if axis is None else np.moveaxis(a, 0, axis) for a, axis in ((x, x_axis), (w, w_axis)))
+    one = lambda i: [a if axis is None else np.take(a, i, axis) for a, axis in ((x, x_axis), (w, w_axis))]
+    mapped = jax.jit(jax.vmap(value_and_gradients, in_axes=(x_axis, w_axis)))(x, w)
+    looped = jax.tree.map(lambda *leaves: np.stack(leaves), *(ONE(*one(i)) for i in range(6)))
     chex.assert_trees_all_close(mapped, looped, **CLOSE)
 
 
@@ -145,7 +154,7 @@ class TestModes:
     @pytest.mark.parametrize("outer", [jax.jacfwd, jax.jacrev])
     @pytest.mark.parametrize("inner", [jax.jacfwd, jax.jacrev])
     def test_second_derivatives_are_those_of_the_plain_product(self, outer, inner):
-        ours, theirs = (outer(inner(f))(self.w) for f in (self.of_w, self.by_hand))
+        ours, theirs = jax.jit(lambda w: [outer(inner(f))(w) for f in (self.of_w, self.by_hand)])(self.w)
         np.testing.assert_allclose(ours, theirs, atol=0.1)  # three rounded factors of up to 3, 8 bits each
 
     @pytest.mark.parametrize(("policy", "products"), [("nothing_saveable", 7), ("dots_saveable", 5)])
@@ -244,10 +253,10 @@ def test_a_product_in_a_branch_is_mapped_beside_one_that_is_not():
     policy = jax.checkpoint_policies.dots_saveable
     one = jax.checkpoint(lambda x, w: jnp.sin(dot(x, w, "bfloat16")), policy=policy)
     f = lambda yes, row, w: jnp.sum(jax.lax.cond(yes, lambda: one(row, w), lambda: one(x, w)))
-    gradient = jax.grad(f, argnums=2)
-    yes = jnp.array([True, False, True, False, True])
-    looped = [gradient(y, row, w) for y, row in zip(yes, rows, strict=True)]
-    np.testing.assert_allclose(jax.vmap(gradient, (0, 0, None))(yes, rows, w), looped, **CLOSE)
+    gradient = jax.jit(jax.grad(f, argnums=2))
+    yes = np.array([True, False, True, False, True])
+    looped = [gradient(y, row, w) for y, row in zip(yes, np.asarray(rows), strict=True)]
+    np.testing.assert_allclose(jax.jit(jax.vmap(gradient, (0, 0, None)))(yes, rows, w), looped, **CLOSE)
 
 
 def test_rows_on_several_devices_stay_there():
