@@ -22,45 +22,53 @@ SHAPE = (None, 3)
 CLOSE = {"rtol": 1e-6, "atol": 3e-7}
 
 
+PROJECT = jax.jit(MODEL.project)
+INIT = jax.jit(lambda key: MODEL.init(key, SHAPE))
+
+
 @pytest.fixture
 def params(key):
-    return MODEL.init(key, SHAPE)
+    return INIT(key)
 
 
 @pytest.fixture
 def gradients(params):
-    return jax.tree.map(lambda w: jax.random.normal(jax.random.key(w.size), w.shape), params)
+    return jax.tree.map(lambda w: np.float32(np.random.default_rng(w.size).normal(size=w.shape)), params)
 
 
 def stepped(optimizer, params, gradients):
-    updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(params), params)
-    return optax.apply_updates(params, updates)
+    @jax.jit
+    def step(params, gradients):
+        updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+        return optax.apply_updates(params, updates)
+
+    return step(params, gradients)
 
 
 def test_the_last_link_of_a_chain_gives_projected_parameters(params, gradients):
     linked = stepped(optax.chain(optax.sgd(0.3), projection(MODEL)), params, gradients)
     plain = stepped(optax.sgd(0.3), params, gradients)
-    chex.assert_trees_all_close(linked, MODEL.project(plain), **CLOSE)
-    assert jnp.abs(plain["0"]["kernel"] - linked["0"]["kernel"]).max() > 0.1
+    chex.assert_trees_all_close(linked, PROJECT(plain), **CLOSE)
+    assert np.abs(np.asarray(plain["0"]["kernel"]) - linked["0"]["kernel"]).max() > 0.1
     for w in (linked["0"]["bias"], linked["2"]["kernel"]):
-        assert w.min() == 0  # the bound itself, not a rounding away from it
+        assert np.min(w) == 0  # the bound itself, not a rounding away from it
 
 
 def test_accumulated_gradients_are_projected_when_they_are_applied(params, gradients):
     optimizer = optax.MultiSteps(optax.chain(optax.sgd(0.3), projection(MODEL)), every_k_schedule=2)
-    state = optimizer.init(params)
-    updates, state = optimizer.update(gradients, state, params)
+    state, update = optimizer.init(params), jax.jit(optimizer.update)
+    updates, state = update(gradients, state, params)
     chex.assert_trees_all_equal(updates, jax.tree.map(jnp.zeros_like, params))
-    updates, _ = optimizer.update(gradients, state, params)
-    expected = MODEL.project(stepped(optax.sgd(0.3), params, gradients))
+    updates, _ = update(gradients, state, params)
+    expected = PROJECT(stepped(optax.sgd(0.3), params, gradients))
     chex.assert_trees_all_close(optax.apply_updates(params, updates), expected, **CLOSE)
 
 
 def test_a_step_that_is_not_finite_is_left_out(params, gradients):
     optimizer = optax.apply_if_finite(optax.chain(optax.sgd(0.3), projection(MODEL)), max_consecutive_errors=3)
-    expected = MODEL.project(stepped(optax.sgd(0.3), params, gradients))
+    expected = PROJECT(stepped(optax.sgd(0.3), params, gradients))
     chex.assert_trees_all_close(stepped(optimizer, params, gradients), expected, **CLOSE)
-    broken = jax.tree.map(lambda g: g.at[0].set(jnp.nan), gradients)
+    broken = jax.tree.map(lambda g: np.concatenate([np.full_like(g[:1], np.nan), g[1:]]), gradients)
     chex.assert_trees_all_equal(stepped(optimizer, params, broken), params)
 
 
@@ -79,14 +87,14 @@ def test_a_step_that_is_not_finite_is_left_out(params, gradients):
 def test_masked_parameters_are_left_as_they_are(mask, params, gradients):
     plain = stepped(optax.sgd(0.3), params, gradients)
     linked = stepped(optax.chain(optax.sgd(0.3), optax.masked(projection(MODEL), mask)), params, gradients)
-    whole = MODEL.project(plain)
+    whole = PROJECT(plain)
     chosen = jax.tree.map(lambda m, p, w: jax.tree.map(lambda a, b: a if m else b, p, w), mask, whole, plain)
     chex.assert_trees_all_close(linked, chosen, **CLOSE)
 
 
 def test_each_member_of_an_ensemble_is_projected_alone(gradients):
-    members = [MODEL.init(jax.random.key(seed), SHAPE) for seed in range(3)]
-    stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    members = [INIT(jax.random.key(seed)) for seed in range(3)]
+    stack = lambda trees: jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
     optimizer = optax.chain(optax.sgd(0.3), projection(MODEL))
     expected = stack([stepped(optimizer, member, gradients) for member in members])
     ensemble, repeated = stack(members), stack([gradients] * 3)
