@@ -14,12 +14,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from densefn import _archive, _arguments, _disk
+from densefn import _archive, _arguments, _disk, _registry
 from densefn._archive import Archive, ArchiveError
 from densefn.layer import InputShape, Layer, Shape, is_shape
 from densefn.param import name_of
 from densefn.serialize import from_dict, to_dict
 from densefn.summary import summary
+from densefn.walk import walk
 
 _IN_RUN = "model.safetensors"
 
@@ -40,7 +41,7 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
 
     Raises:
       OSError: if the file cannot be written; an older file then does not change.
-      TypeError: if a layer has a user-defined function.
+      TypeError: if a layer has a user-defined function, or if its class is not registered.
 
     >>> import tempfile
     >>> import jax
@@ -51,6 +52,9 @@ def save(path: str | Path, layer: Layer, params: Any, input_shape: InputShape) -
     ...     load(folder)[0]
     Dense(units=3)
     """
+    for place in walk(layer):
+        if (cls := type(place.layer)) not in _registry.NAMES.values():
+            raise TypeError(f"{cls.__name__}: expected a class that load finds by its name: write @register above it")
     _disk.replace(Path(path), pack(layer, params, input_shape))
 
 

@@ -136,17 +136,21 @@ class Group(Layer):
 
     def _input_shapes(self, input_shape: InputShape) -> dict[str, Any]:
         """The input shape of the first call of each part, for an input of this shape."""
-        seen: dict[str, Any] = {}
 
-        def call(name: str, part: Layer, x: Any) -> Any:
-            seen.setdefault(name, jnp.shape(x))
-            return _shaped(name, part, x)
+        def inputs(x: Array) -> dict[str, Any]:
+            seen: dict[str, Any] = {}
 
-        sizes = tuple(2 if n is None else n for n in _arguments.input_shape(self, input_shape))
-        jax.eval_shape(lambda x: self._run(x, call), jax.ShapeDtypeStruct(sizes, jnp.float32))
-        if missing := [name for name in self.parts if name not in seen]:
+            def call(name: str, part: Layer, x: Any) -> Any:
+                seen.setdefault(name, x)
+                return _shaped(name, part, x)
+
+            self._run(x, call)
+            return seen
+
+        shapes = open_axes(_arguments.input_shape(self, input_shape), inputs)
+        if missing := [name for name in self.parts if name not in shapes]:
             raise LayerValueError(self, f"expected run to call every part, and it does not call {missing[0]!r}")
-        return seen
+        return shapes
 
 
 def _shaped(_: str, part: Layer, x: Any) -> Any:

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from densefn import _arguments, _notebook, param
 from densefn._arguments import Shape
 from densefn._bound import compare_by_value
+from densefn._errors import LayerTypeError
 from densefn._values import Value
 
 Params = Any
@@ -147,7 +148,12 @@ class Layer(Value):
 
         Layers override it to skip the penalty.
         """
-        return self.forward(params, x).value
+        output = self.forward(params, x)
+        if not isinstance(output, Output):
+            raise LayerTypeError(
+                self, f"expected forward to return Output(value, penalty), got {type(output).__name__}"
+            )
+        return output.value
 
     def project(self, params: Params) -> Any:
         """The parameters with their constraints applied. Call it after each step of an optimizer."""

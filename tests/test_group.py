@@ -91,6 +91,10 @@ class TestGroup:
         loaded, same = densefn.load(tmp_path / "model")
         assert loaded == MODEL
         chex.assert_trees_all_equal(same, params)
+        told = densefn.explain(Sequential(Dense(3), MODEL), (None, 3))
+        assert [part.path for part in told.parts[-2:]] == ["1/actor", "1/critic"]
+        assert told.parts[-1].input_shape == (None, 6)
+        assert "kernel [6, 4]" in str(told)
 
     def test_a_part_that_is_repeated_too_often_is_refused_before_it_is_made(self):
         huge = ActorCritic(MODEL.torso, Repeat(Dense(6), 10**9), MODEL.critic)
@@ -181,6 +185,20 @@ class TestRegister:
         assert densefn.load(tmp_path / "model")[0] == model
         assert "Scaled(by=0.5)" in str(summary(model, (None, 2)))
         assert "Scaled" in str(densefn.explain(model, (None, 2)))
+
+    def test_a_class_that_load_would_not_find_is_not_saved(self, tmp_path, key):
+        params = MODEL.init(key, (None, 3))
+        with pytest.raises(TypeError, match="ActorCritic: expected a class that load finds by its name"):
+            densefn.save(tmp_path / "model", Frozen(MODEL), params, (None, 3))
+        assert not (tmp_path / "model").exists()
+
+    def test_forward_without_a_penalty_is_an_error_of_the_layer(self):
+        class Bare(Function):
+            def forward(self, params, x):
+                return x
+
+        with pytest.raises(TypeError, match=r"Bare.*expected forward to return Output\(value, penalty\), got ndarray"):
+            Layer.apply(Bare("tanh"), {}, np.ones(3))
 
     def test_a_name_that_is_taken_is_refused(self):
         with pytest.raises(ValueError, match="expected a name that no other layer has, got 'Dense'"):

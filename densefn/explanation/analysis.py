@@ -11,7 +11,7 @@ from densefn.explanation.layers import Place, parts, sizes
 from densefn.explanation.machines import Machine, find
 from densefn.explanation.page import fragment
 from densefn.explanation.text import text
-from densefn.layer import Layer, Shape
+from densefn.layer import Layer, Shape, is_shape
 from densefn.partition import partition
 from densefn.summary import summary
 
@@ -61,7 +61,8 @@ def _bytes(leaves: list[Any]) -> int:
 def _check(layer: Layer, shape: tuple[int, ...]) -> None:
     """Checks, without computing, that the layer can be initialized, applied and projected."""
     counts = [math.prod(shape), *(p.count for p in jax.tree.leaves(layer.declare(shape)))]
-    if max(counts) > _MOST or math.prod(sizes(layer.output_shape(shape))) > _MOST:
+    outputs = jax.tree.leaves(layer.output_shape(shape), is_leaf=is_shape)  # a group may have several
+    if max(*counts, *(math.prod(sizes(output)) for output in outputs)) > _MOST:
         raise ValueError(f"{layer!r}: expected arrays of at most 2^40 entries, got more for an input {shape}")
     params = jax.eval_shape(lambda: layer.init(jax.random.key(0), shape))
     jax.eval_shape(layer.project, params)

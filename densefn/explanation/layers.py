@@ -45,7 +45,8 @@ def parts(layer: Layer, shape: Shape, place: Place) -> Iterator[Part]:
     for name, times, inner, inner_shape in layer.inner(shape):
         path = f"{place.path}/{name or ''}".strip("/")
         yield from parts(inner, tuple(inner_shape or shape), Place(path, place.times * (times or 1), dtype))
-        dtype = jax.eval_shape(inner.apply, *abstract(inner, sizes(inner_shape or shape), dtype)).dtype
+        outputs = jax.eval_shape(inner.apply, *abstract(inner, sizes(inner_shape or shape), dtype))
+        dtype = jnp.result_type(*jax.tree.leaves(outputs))  # a group may have several, of which no layer follows
     yield from own(layer, shape, place)
 
 
