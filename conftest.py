@@ -1,6 +1,6 @@
-"""Collects the code blocks of the README and of the pages as tests, each page in a folder of its own.
+"""Collects the code blocks of the README and the pages as tests, and runs each page in a separate temporary folder.
 
-What a page or a docstring registers is forgotten after it: others may register a class of the same name.
+Classes that a page or a docstring registers are unregistered after it, as another may register the same name.
 """
 
 import os
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parent
 
 
 def _enter(namespace: dict[str, Any]) -> None:
-    """A page may write files, and may read what a clone has beside it."""
+    """Enters a temporary folder, where a page may write files and read the configs."""
     folder = Path(tempfile.mkdtemp())
     (folder / "configs").symlink_to(_ROOT / "configs")
     namespace["_before"] = Path.cwd(), folder, _names()
@@ -46,7 +46,7 @@ def _restore(names: dict[str, Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def registered(request):
-    """The classes that a docstring registers are forgotten after it."""
+    """Unregisters the classes that a docstring registers."""
     names = _names()
     yield
     if isinstance(request.node, pytest.DoctestItem):

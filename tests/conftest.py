@@ -36,7 +36,7 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 
 
 def pytest_configure(config):
-    """What one test has compiled is not compiled again; each worker has a folder of its own, as JAX locks none."""
+    """Shares compiled programs between tests. Each worker has a separate cache, as JAX does not lock it."""
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     jax.config.update("jax_compilation_cache_dir", folder.name)

@@ -34,13 +34,6 @@ def path(tmp_path, params):
     return tmp_path / "model.safetensors"
 
 
-def test_comes_back_as_it_was(path, params):
-    layer, loaded = checkpoint.load(path)
-    assert layer == MODEL
-    chex.assert_trees_all_equal(loaded, params)
-    chex.assert_trees_all_equal_dtypes(loaded, params)
-
-
 def test_safetensors_reads_it(path, params):
     tensors = load_file(path)
     chex.assert_trees_all_equal(tensors["1/kernel"], params["1"]["kernel"])

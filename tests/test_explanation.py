@@ -11,7 +11,6 @@ import densefn
 from densefn import (
     Dense,
     Einsum,
-    MaxNorm,
     Policy,
     Repeat,
     Residual,
@@ -22,15 +21,6 @@ from densefn import (
 )
 from densefn.layer import Layer
 
-# Everything that the formats have a form for.
-FULL = Dense(
-    8,
-    "softmax",
-    kernel_regularizer="l1l2",
-    activity_regularizer="l2",
-    kernel_constraint=MaxNorm(3),
-    bias_constraint="non_neg",
-)
 MODEL = Sequential(
     Dense(6, "gelu"), Repeat(Residual(Dense(6, "tanh", dtype="mixed_bfloat16")), times=3), "softmax", Dense(2)
 )
@@ -65,7 +55,7 @@ def test_operations_agree_with_xla_to_two_percent(layer, shape):
     two_percent(found.cost.forward_flops + found.cost.backward_flops, found.training.flops)
 
 
-# XLA adds passes of its own where it converts dtypes, sums penalties, normalises or transposes.
+# XLA adds passes where it converts dtypes, sums penalties, normalises or transposes.
 MOVED = [(layer, shape) for layer, shape in COSTS if isinstance(layer, Dense) and layer.dtype == "float32"
          and layer.kernel_regularizer is None and len(shape) == 2 and layer.activation != "gelu"]  # fmt: skip
 

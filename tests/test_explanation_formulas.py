@@ -102,7 +102,7 @@ class TestFormulas:
     def test_the_deviation_that_is_said_is_that_of_the_draws(self, name, key):
         initializer = initializers.get(name)
         said = re.search(r"standard deviation ([\d.e-]+)", initializer.formula(fans_of((300, 500))))
-        # 150,000 draws: a standard error of 0.2 %; and three digits of what is said.
+        # The standard error of 150,000 draws is 0.2%, and the formula rounds to four digits.
         np.testing.assert_allclose(np.std(initializer(key, (300, 500))), float(said[1]), rtol=0.01)
 
     def test_a_function_is_named(self):

@@ -14,8 +14,6 @@ from densefn import (
     Einsum,
     Function,
     MaxNorm,
-    Repeat,
-    Residual,
     Sequential,
     explain,
     initializers,
@@ -25,6 +23,7 @@ from densefn.explanation import density
 from densefn.explanation.formats import FORMATS
 from densefn.explanation.machines import MACHINES, Machine
 from densefn.explanation.mathml import mathml
+from tests.test_explanation import MODEL
 
 # Everything that the formats have a form for.
 FULL = Dense(
@@ -34,9 +33,6 @@ FULL = Dense(
     activity_regularizer="l2",
     kernel_constraint=MaxNorm(3),
     bias_constraint="non_neg",
-)
-MODEL = Sequential(
-    Dense(6, "gelu"), Repeat(Residual(Dense(6, "tanh", dtype="mixed_bfloat16")), times=3), "softmax", Dense(2)
 )
 NUMBER = r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 

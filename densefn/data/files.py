@@ -63,7 +63,7 @@ def machine_memory() -> float:
 def _silent() -> Iterator[None]:
     """Silences standard error inside.
 
-    Polars panics at some damaged files. It raises a Python error, but Rust also prints a message of its own.
+    Polars panics on some damaged files: it raises a Python exception, and Rust prints a second message to stderr.
     """
     try:
         kept = os.dup(2)

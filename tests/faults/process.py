@@ -1,4 +1,4 @@
-"""The command as a process of its own: forked from one that has imported all, or begun anew."""
+"""Runs the command in a separate process: forked from one that has imported everything, or started anew."""
 
 import os
 import signal

@@ -167,7 +167,7 @@ def _mount(at: Path, options: str) -> bool:
 
 @contextmanager
 def _mounted(at: Path, options: str) -> Iterator[bool]:
-    """A disk of its own at a folder, where this process may have one."""
+    """Mounts a separate file system at a folder, if this process may."""
     is_mounted = _mount(at, options)
     try:
         yield is_mounted

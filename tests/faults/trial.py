@@ -16,7 +16,7 @@ class Place:
     """Where a trial is made.
 
     Attributes:
-      folder: of its own, empty at first.
+      folder: a separate folder, empty at first.
       made: what its `prepare` has returned.
     """
 

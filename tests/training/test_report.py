@@ -263,7 +263,7 @@ class TestPage:
         page = shown(classes, numbers)
         styles, _, body = page.partition("</style>")
         assert "prefers-color-scheme: dark" in styles
-        # No color of its own in a picture, and each variable has a value in both schemes.
+        # Pictures use the page's colors only, and each variable has a value in both schemes.
         assert not re.search(r"(?:stroke|fill): ?#", body)
         used = set(re.findall(r"var\((--c?\w+)\)", body))
         light, _, dark = styles.partition("prefers-color-scheme: dark")

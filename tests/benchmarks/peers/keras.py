@@ -14,7 +14,7 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def build(network: Network) -> Pure:
-    """A `keras.Sequential`. It draws its variables as it is made, from a seed of its own: that cannot be traced."""
+    """A `keras.Sequential`. Its constructor draws the variables with Keras's seed generator, which cannot be traced."""
     policy = _POLICIES[network.dtype]
 
     def make() -> keras.Model:

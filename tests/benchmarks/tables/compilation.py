@@ -39,7 +39,7 @@ def table(settings: Settings) -> Table:
 
 
 def _compiling(apply: _Apply, params: Params) -> Measurement:
-    """Each call compiles a function of its own, which no cache of JAX knows."""
+    """Each call compiles a new function, which is in no cache of JAX."""
     x = jax.ShapeDtypeStruct((ROWS, WIDTH), jnp.float32)
 
     def compiling() -> float:

@@ -1,4 +1,4 @@
-"""How long a library takes to import, in a Python of its own."""
+"""How long a library takes to import, in a new Python process."""
 
 import functools
 import os
