@@ -16,7 +16,7 @@ from densefn import _arguments, _checks, _values, param
 from densefn._combinator import Around, declare_named
 from densefn._errors import LayerValueError, at
 from densefn._registry import as_layers, register
-from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape, declared
+from densefn.layer import Inner, InputShape, Layer, Output, Params, Shape, as_output, declared
 from densefn.precision import add
 
 
@@ -124,7 +124,7 @@ class Sequential(Layer):
         penalty = param.no_penalty()
         for name, layer in self.named():
             with at(name), jax.named_scope(name):
-                x, added = layer.forward(params.get(name, {}), x)
+                x, added = as_output(layer, layer.forward(params.get(name, {}), x))
                 penalty = add(penalty, added)
         return Output(self._arrays(x), penalty)
 
@@ -162,7 +162,7 @@ class Residual(Around):
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
         x = _arguments.array(self, x)
-        value, penalty = self.body.forward(params, x)
+        value, penalty = as_output(self.body, self.body.forward(params, x))
         return Output(self._added(x, value), penalty)
 
     def _added(self, x: Array, value: Array) -> Array:
@@ -221,7 +221,7 @@ class Repeat(Around):
         return Output(value, jnp.sum(penalties))
 
     def _one(self, x: Array, params: Params) -> tuple[Array, Array]:
-        value, penalty = self.body.forward(params, x)
+        value, penalty = as_output(self.body, self.body.forward(params, x))
         return value, penalty
 
     def _first(self, params: Params, x: ArrayLike) -> Array:

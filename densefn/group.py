@@ -18,7 +18,7 @@ from densefn._registry import as_layer
 from densefn._values import fields
 from densefn.frozen import without_weight_penalties
 from densefn.function import open_axes
-from densefn.layer import Inner, InputShape, Layer, Output, Params, declared, is_shape
+from densefn.layer import Inner, InputShape, Layer, Output, Params, as_output, declared, is_shape
 from densefn.precision import add
 from densefn.walk import walk
 
@@ -107,7 +107,7 @@ class Group(Layer):
             # A penalty that is computed inside a scan of `run` cannot leave it. These parts have none to collect.
             if not _has_activity_penalty(part):
                 return part.apply(params.get(name, {}), x)
-            value, penalty = without_weight_penalties(part).forward(params.get(name, {}), x)
+            value, penalty = as_output(part, without_weight_penalties(part).forward(params.get(name, {}), x))
             penalties.append(penalty)
             return value
 

@@ -148,12 +148,7 @@ class Layer(Value):
 
         Layers override it to skip the penalty.
         """
-        output = self.forward(params, x)
-        if not isinstance(output, Output):
-            raise LayerTypeError(
-                self, f"expected forward to return Output(value, penalty), got {type(output).__name__}"
-            )
-        return output.value
+        return as_output(self, self.forward(params, x)).value
 
     def project(self, params: Params) -> Any:
         """The parameters with their constraints applied. Call it after each step of an optimizer."""
@@ -178,3 +173,10 @@ _MOVED: dict[str, tuple[str, Callable[..., Any]]] = {
     "keys": ("names", lambda layer, params: _arguments.names(layer, declared(layer), params)),
     "leaves": ("shapes", lambda layer, params, x: _arguments.shapes(layer, layer.declare(x.shape), params, x)),
 }
+
+
+def as_output(layer: Layer, given: Any) -> Output:
+    """Checks what `forward` of a layer returned. Unpacked, an array of two rows would pass for value and penalty."""
+    if not isinstance(given, Output):
+        raise LayerTypeError(layer, f"expected forward to return Output(value, penalty), got {type(given).__name__}")
+    return given

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from densefn import _arguments, _checks
 from densefn._combinator import Around
 from densefn._registry import register
-from densefn.layer import Output, Params
+from densefn.layer import Output, Params, as_output
 
 # JAX's policies that need no arguments.
 _POLICIES = ("everything_saveable", "nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable")
@@ -41,7 +41,8 @@ class Remat(Around):
         return jax.checkpoint(self.body.apply, policy=self._policy)(params, _arguments.array(self, x))
 
     def forward(self, params: Params, x: ArrayLike) -> Output:
-        return Output(*jax.checkpoint(self.body.forward, policy=self._policy)(params, _arguments.array(self, x)))
+        forward = jax.checkpoint(self.body.forward, policy=self._policy)
+        return as_output(self.body, forward(params, _arguments.array(self, x)))
 
     @property
     def _policy(self) -> Any:

@@ -1,5 +1,7 @@
 """User-defined layers: groups and registered classes. `Sequential` as a sequence with names."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -197,8 +199,17 @@ class TestRegister:
             def forward(self, params, x):
                 return x
 
-        with pytest.raises(TypeError, match=r"Bare.*expected forward to return Output\(value, penalty\), got ndarray"):
-            Layer.apply(Bare("tanh"), {}, np.ones(3))
+        bare, x = Bare("tanh"), np.ones((2, 3), np.float32)  # two rows: they would unpack as value and penalty
+        message = r"Bare.*expected forward to return Output\(value, penalty\), got"
+        for call in (
+            partial(Layer.apply, bare),
+            Sequential(bare).forward,
+            Residual(bare).forward,
+            Repeat(bare, 2).forward,
+            Remat(bare).forward,
+        ):
+            with pytest.raises(TypeError, match=message):
+                call({}, x)
 
     def test_a_name_that_is_taken_is_refused(self):
         with pytest.raises(ValueError, match="expected a name that no other layer has, got 'Dense'"):

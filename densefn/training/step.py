@@ -22,7 +22,7 @@ import optax
 from jax import Array, lax
 
 from densefn.data import Rows
-from densefn.layer import Layer
+from densefn.layer import Layer, as_output
 from densefn.partition import combine, partition
 from densefn.precision import widen
 from densefn.training import average, loss_scale
@@ -112,7 +112,7 @@ def make_objective(model: Layer, loss: Measure) -> Callable[[Any, Any, Rows], Ar
     """Makes `objective(trainable, frozen, rows) -> loss with penalties`, which training minimises."""
 
     def objective(trainable: Any, frozen: Any, rows: Rows) -> Array:
-        value, penalty = model.forward(combine(trainable, frozen), rows.x)
+        value, penalty = as_output(model, model.forward(combine(trainable, frozen), rows.x))
         return loss(value, rows.y) + penalty
 
     return objective
